@@ -1,0 +1,1 @@
+export * from "./mesh-view.ts";
