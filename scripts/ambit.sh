@@ -1,0 +1,1 @@
+exec node packages/cli/src/main.ts "$@"
