@@ -1,0 +1,138 @@
+// Puts a pod's redirection in place, checks it, repairs it and takes it out again.
+import { type Logger, MeshError } from "@ambit/core";
+import type { IpFamily, Netns, RuleRunner, RunCommand } from "@ambit/linux";
+import { inpodRules, type ProbeSources, type RedirectionSettings } from "./redirection.ts";
+import { ensureReplyRoute, missingReplyRoute, removeReplyRoute } from "./reply-route.ts";
+import { applyText, compareRules, guardRules, removalText } from "./rule-set.ts";
+
+export interface RedirectorDeps {
+  readonly runner: RuleRunner;
+  readonly run: RunCommand;
+  readonly logger: Logger;
+}
+
+export interface RedirectorOptions {
+  readonly ipv6: boolean;
+  readonly probes: ProbeSources;
+}
+
+/** `onDrift` says what to do with rules that are there but not as they should be: overwrite, or close the pod and start afresh. */
+export type OnDrift = "overwrite" | "repair";
+export type EnsureOutcome = "unchanged" | "applied" | "repaired";
+
+export interface Inspection {
+  readonly residue: boolean;
+  /** Empty when the pod is redirected exactly as it should be. */
+  readonly differences: readonly string[];
+}
+
+export class Redirector {
+  readonly #deps: RedirectorDeps;
+  readonly #options: RedirectorOptions;
+
+  constructor(deps: RedirectorDeps, options: RedirectorOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  async inspect(netns: Netns, settings: RedirectionSettings): Promise<Inspection> {
+    const parts = await Promise.all(
+      this.#families().map(async (family) => {
+        const saved = await this.#deps.runner.save(family, netns);
+        const comparison = compareRules(inpodRules(settings, this.#options.probes, family), saved);
+        const routes = await missingReplyRoute(this.#deps.run, netns, family);
+        return {
+          residue: comparison.residue,
+          differences: [...comparison.differences.map((text) => `IPv${family} ${text}`), ...routes],
+        };
+      }),
+    );
+    return { residue: parts.some((part) => part.residue), differences: parts.flatMap((part) => part.differences) };
+  }
+
+  /**
+   * Idempotent; writes nothing when nothing is missing.
+   * @throws CNI_REDIRECTION_FAILED; when it happened during a repair the guard rails stay and the pod remains closed
+   * @source istio cni/pkg/iptables/iptables.go CreateInpodRules; ambient-data-plane 2.8
+   */
+  async ensure(netns: Netns, settings: RedirectionSettings, onDrift: OnDrift): Promise<EnsureOutcome> {
+    return this.#explained("put in place", async () => {
+      const { residue, differences } = await this.inspect(netns, settings);
+      if (differences.length === 0) return "unchanged";
+      if (!residue || onDrift === "overwrite") {
+        if (residue) this.#deps.logger.warn("Redirection rules differ, writing over them", { differences });
+        await this.#apply(netns, settings);
+        return "applied";
+      }
+      this.#deps.logger.warn("Redirection rules differ, repairing them behind guard rails", { differences });
+      await this.#repair(netns, settings);
+      return "repaired";
+    });
+  }
+
+  /**
+   * Takes out everything of ours and makes sure that nothing is left. Idempotent.
+   * @throws CNI_REDIRECTION_FAILED
+   */
+  async remove(netns: Netns): Promise<void> {
+    await this.#explained("removed", async () => {
+      for (const family of this.#families()) {
+        await this.#removeRules(netns, family, false);
+        await removeReplyRoute(this.#deps.run, netns, family);
+        const left = removalText(await this.#deps.runner.save(family, netns), false);
+        if (left !== "")
+          throw new MeshError("CNI_REDIRECTION_FAILED", `IPv${family} rules are still there after removal: ${left}`);
+      }
+    });
+  }
+
+  /** Routes come first: a reply that is marked before its route exists would leave the pod. */
+  async #apply(netns: Netns, settings: RedirectionSettings): Promise<void> {
+    for (const family of this.#families()) await ensureReplyRoute(this.#deps.run, netns, family);
+    for (const family of this.#families()) {
+      const rules = inpodRules(settings, this.#options.probes, family);
+      await this.#deps.runner.restore(family, applyText(rules, await this.#deps.runner.save(family, netns)), netns);
+    }
+  }
+
+  /** Order: close, take out, put in, check, open. A failure anywhere leaves the pod closed for the next try. */
+  async #repair(netns: Netns, settings: RedirectionSettings): Promise<void> {
+    const { runner } = this.#deps;
+    for (const family of this.#families()) {
+      await runner.restore(family, applyText({ family, ...guardRules }, await runner.save(family, netns)), netns);
+    }
+    for (const family of this.#families()) await this.#removeRules(netns, family, true);
+    await this.#apply(netns, settings);
+    for (const family of this.#families()) await this.#removeGuard(netns, settings, family);
+  }
+
+  async #removeGuard(netns: Netns, settings: RedirectionSettings, family: IpFamily): Promise<void> {
+    const { runner } = this.#deps;
+    const saved = await runner.save(family, netns);
+    const withoutGuard = new Map([...saved].filter(([table]) => table !== "filter"));
+    const wrong = compareRules(inpodRules(settings, this.#options.probes, family), withoutGuard).differences;
+    if (wrong.length > 0) {
+      throw new MeshError("CNI_REDIRECTION_FAILED", `IPv${family} rules are not right after a repair: ${wrong.join("; ")}`);
+    }
+    const text = removalText(new Map([...saved].filter(([table]) => table === "filter")), false);
+    if (text !== "") await runner.restore(family, text, netns);
+  }
+
+  async #removeRules(netns: Netns, family: IpFamily, keepGuard: boolean): Promise<void> {
+    const text = removalText(await this.#deps.runner.save(family, netns), keepGuard);
+    if (text !== "") await this.#deps.runner.restore(family, text, netns);
+  }
+
+  #families(): readonly IpFamily[] {
+    return this.#options.ipv6 ? [4, 6] : [4];
+  }
+
+  async #explained<T>(what: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new MeshError("CNI_REDIRECTION_FAILED", `The pod's redirection could not be ${what}: ${reason}`, { cause: error });
+    }
+  }
+}
