@@ -1,1 +1,3 @@
-export {};
+// Fakes, builders and labs; imported by tests only.
+export * from "./builders.ts";
+export * from "./eventually.ts";
