@@ -59,7 +59,10 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
   return ip === undefined || port > 65535 ? undefined : { ip, port };
 }
 
-/** `10.0.0.0/8`, or a bare address as a block of one; undefined when either part is malformed. */
+/**
+ * `10.0.0.0/8`, or a bare address as a block of one; undefined when either part is malformed.
+ * A block of IPv4-mapped addresses becomes the IPv4 block; one that reaches beyond them is refused.
+ */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf("/");
   const address = parseIp(slash < 0 ? text : text.slice(0, slash));
@@ -67,8 +70,10 @@ export function parseCidr(text: string): Cidr | undefined {
   const bits = ipFamily(address) === 4 ? 32 : 128;
   if (slash < 0) return { address, length: bits };
   const lengthText = text.slice(slash + 1);
-  const length = Number(lengthText);
-  return /^\d{1,3}$/.test(lengthText) && length <= bits ? { address, length } : undefined;
+  if (!/^\d{1,3}$/.test(lengthText)) return undefined;
+  const isMapped = bits === 32 && text.includes(":");
+  const length = Number(lengthText) - (isMapped ? 96 : 0);
+  return length >= 0 && length <= bits ? { address, length } : undefined;
 }
 
 export function formatCidr(cidr: Cidr): string {

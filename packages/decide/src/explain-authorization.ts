@@ -30,7 +30,7 @@ export function explainAuthorization(set: PolicySet, facts: ConnectionFacts): De
     decided ||= decides;
     reasons.push(...policyReasons(policy, decides, outcome.kind === "deny" ? near?.rule : undefined));
   }
-  if (!decided) reasons.push(fallbackReason(outcome, trace));
+  if (!decided) reasons.push(fallbackReason(outcome, trace.length, !reasons.some((reason) => reason.decides)));
   return nearMiss === undefined ? { outcome, reasons } : { outcome, reasons, nearMiss };
 }
 
@@ -51,11 +51,11 @@ function holdingRules(rules: readonly RuleTrace[]): string {
   return rules.flatMap((rule, i) => (rule.holds ? [`rule[${i}]`] : [])).join(", ");
 }
 
-/** What decides when no policy matched. */
-function fallbackReason(outcome: Verdict, trace: readonly PolicyTrace[]): Reason {
-  if (outcome.kind === "deny") return { subject: "verdict", finding: outcome.reason, decides: trace.length === 0 };
-  const finding = trace.length === 0 ? "no policy applies: allowed" : "no policy denies and no ALLOW policy applies: allowed";
-  return { subject: "verdict", finding, decides: true };
+/** What is left to say when no policy matched. */
+function fallbackReason(outcome: Verdict, policies: number, decides: boolean): Reason {
+  if (outcome.kind === "deny") return { subject: "verdict", finding: outcome.reason, decides };
+  const finding = policies === 0 ? "no policy applies: allowed" : "no policy denies and no ALLOW policy applies: allowed";
+  return { subject: "verdict", finding, decides };
 }
 
 function policyReasons({ policy, holds, rules }: PolicyTrace, decides: boolean, near: RuleTrace | undefined): Reason[] {

@@ -1,3 +1,5 @@
 // Fakes, builders and labs; imported by tests only.
 export * from "./builders.ts";
 export * from "./eventually.ts";
+export * from "./mesh-view.ts";
+export * from "./random.ts";
