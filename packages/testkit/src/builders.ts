@@ -12,7 +12,6 @@ import {
   type NamespacedHostname,
   namespacedHostname,
   type PolicyKey,
-  type PortMap,
   parseCidr,
   parseIp,
   parseSocketAddress,
@@ -27,8 +26,6 @@ import {
   type Workload,
   type WorkloadUid,
 } from "@ambit/core";
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** @throws RangeError when the text is no address */
 export function ip(text: string): IpAddress {
@@ -61,173 +58,174 @@ export function gateway(reference: string, hboneMtlsPort: number = INBOUND_HBONE
     : { destination: { kind: "address", address: { network: left, ip: address } }, hboneMtlsPort };
 }
 
-export class WorkloadBuilder {
-  readonly #workload: Mutable<Workload> & { services: Map<NamespacedHostname, PortMap> };
-  #uid: string | undefined;
+const DEFAULT_WORKLOAD: Workload = {
+  uid: "" as WorkloadUid,
+  name: "app",
+  namespace: "default",
+  addresses: [],
+  hostname: "",
+  network: "",
+  networkMode: "standard",
+  tunnelProtocol: "hbone",
+  nativeTunnel: false,
+  trustDomain: "cluster.local",
+  serviceAccount: "default",
+  clusterId: "Kubernetes",
+  node: "",
+  locality: { region: "", zone: "", subzone: "" },
+  canonicalName: "",
+  canonicalRevision: "latest",
+  workloadType: "pod",
+  workloadName: "",
+  services: new Map(),
+  authorizationPolicies: [],
+  status: "healthy",
+  capacity: 1,
+};
 
-  constructor() {
-    this.#workload = {
-      uid: "" as WorkloadUid,
-      name: "app",
-      namespace: "default",
-      addresses: [],
-      hostname: "",
-      network: "",
-      networkMode: "standard",
-      tunnelProtocol: "hbone",
-      nativeTunnel: false,
-      trustDomain: "cluster.local",
-      serviceAccount: "default",
-      clusterId: "Kubernetes",
-      node: "",
-      locality: { region: "", zone: "", subzone: "" },
-      canonicalName: "",
-      canonicalRevision: "latest",
-      workloadType: "pod",
-      workloadName: "",
-      services: new Map(),
-      authorizationPolicies: [],
-      status: "healthy",
-      capacity: 1,
-    };
+/** Every step gives a new builder, so that a half-built one may be shared. */
+export class WorkloadBuilder {
+  readonly #workload: Workload;
+
+  constructor(workload: Workload = DEFAULT_WORKLOAD) {
+    this.#workload = workload;
   }
 
-  named(name: string): this {
+  named(name: string): WorkloadBuilder {
     return this.with({ name });
   }
 
   /** The key; by default that of a pod with the name and namespace. */
-  withUid(uid: string): this {
-    this.#uid = uid;
-    return this;
+  withUid(uid: string): WorkloadBuilder {
+    return this.with({ uid: uid as WorkloadUid });
   }
 
-  inNamespace(namespace: string): this {
+  inNamespace(namespace: string): WorkloadBuilder {
     return this.with({ namespace });
   }
 
-  onNode(node: string): this {
+  onNode(node: string): WorkloadBuilder {
     return this.with({ node });
   }
 
-  at(...addresses: string[]): this {
+  at(...addresses: string[]): WorkloadBuilder {
     return this.with({ addresses: addresses.map(ip) });
   }
 
-  as(serviceAccount: string): this {
+  as(serviceAccount: string): WorkloadBuilder {
     return this.with({ serviceAccount });
   }
 
-  inNetwork(network: string, networkGateway?: GatewayAddress): this {
+  inNetwork(network: string, networkGateway?: GatewayAddress): WorkloadBuilder {
     return this.with(networkGateway === undefined ? { network } : { network, networkGateway });
   }
 
-  inLocality(region: string, zone = "", subzone = ""): this {
+  inLocality(region: string, zone = "", subzone = ""): WorkloadBuilder {
     const locality: Locality = { region, zone, subzone };
     return this.with({ locality });
   }
 
-  speaking(tunnelProtocol: TunnelProtocol): this {
+  speaking(tunnelProtocol: TunnelProtocol): WorkloadBuilder {
     return this.with({ tunnelProtocol });
   }
 
-  behind(waypoint: GatewayAddress): this {
+  behind(waypoint: GatewayAddress): WorkloadBuilder {
     return this.with({ waypoint });
   }
 
-  unhealthy(): this {
+  unhealthy(): WorkloadBuilder {
     return this.with({ status: "unhealthy" });
   }
 
   /** An endpoint of `namespace/hostname`; `ports` maps service ports to target ports. */
-  serving(service: string, ports: Readonly<Record<number, number>> = {}): this {
+  serving(service: string, ports: Readonly<Record<number, number>> = {}): WorkloadBuilder {
     const portMap = new Map(Object.entries(ports).map(([port, target]) => [Number(port), target]));
-    this.#workload.services.set(service as NamespacedHostname, portMap);
-    return this;
+    return this.with({ services: new Map([...this.#workload.services, [service as NamespacedHostname, portMap]]) });
   }
 
   /** Selector policies by `namespace/name`. */
-  underPolicies(...names: string[]): this {
+  underPolicies(...names: string[]): WorkloadBuilder {
     return this.with({ authorizationPolicies: names as PolicyKey[] });
   }
 
-  with(fields: Partial<Workload>): this {
-    Object.assign(this.#workload, fields);
-    return this;
+  with(fields: Partial<Workload>): WorkloadBuilder {
+    return new WorkloadBuilder({ ...this.#workload, ...fields });
   }
 
   build(): Workload {
-    const workload = { ...this.#workload, services: new Map(this.#workload.services) };
-    workload.uid = (this.#uid ?? `${workload.clusterId}//Pod/${workload.namespace}/${workload.name}`) as WorkloadUid;
-    workload.canonicalName ||= workload.name;
-    workload.workloadName ||= workload.name;
-    return workload;
+    const of = this.#workload;
+    return {
+      ...of,
+      uid: of.uid || (`${of.clusterId}//Pod/${of.namespace}/${of.name}` as WorkloadUid),
+      canonicalName: of.canonicalName || of.name,
+      workloadName: of.workloadName || of.name,
+    };
   }
 }
 
-export class ServiceBuilder {
-  readonly #service: Mutable<Service>;
-  #hostname: string | undefined;
+const DEFAULT_SERVICE: Service = {
+  name: "app",
+  namespace: "default",
+  hostname: "",
+  addresses: [],
+  ports: [],
+  subjectAltNames: [],
+  weightedWaypoints: [],
+  ingressUseWaypoint: false,
+  ipFamilies: "automatic",
+  canonical: true,
+  visibility: "public",
+};
 
-  constructor() {
-    this.#service = {
-      name: "app",
-      namespace: "default",
-      hostname: "",
-      addresses: [],
-      ports: [],
-      subjectAltNames: [],
-      weightedWaypoints: [],
-      ingressUseWaypoint: false,
-      ipFamilies: "automatic",
-      canonical: true,
-      visibility: "public",
-    };
+/** Every step gives a new builder, so that a half-built one may be shared. */
+export class ServiceBuilder {
+  readonly #service: Service;
+
+  constructor(service: Service = DEFAULT_SERVICE) {
+    this.#service = service;
   }
 
-  named(name: string): this {
+  named(name: string): ServiceBuilder {
     return this.with({ name });
   }
 
-  inNamespace(namespace: string): this {
+  inNamespace(namespace: string): ServiceBuilder {
     return this.with({ namespace });
   }
 
   /** By default `<name>.<namespace>.svc.cluster.local`. */
-  withHostname(hostname: string): this {
-    this.#hostname = hostname;
-    return this;
+  withHostname(hostname: string): ServiceBuilder {
+    return this.with({ hostname });
   }
 
   /** Virtual addresses: `10.0.0.1`, or a block `10.0.0.0/24`; in the default network unless it is given as `net1:10.0.0.1`. */
-  at(...addresses: string[]): this {
+  at(...addresses: string[]): ServiceBuilder {
     return this.with({ addresses: addresses.map(serviceAddress) });
   }
 
   /** Service port to target port; 0 when the port is named. */
-  onPorts(ports: Readonly<Record<number, number>>): this {
+  onPorts(ports: Readonly<Record<number, number>>): ServiceBuilder {
     const list = Object.entries(ports).map(
       ([port, targetPort]): ServicePort => ({ servicePort: Number(port), targetPort, appProtocol: "unknown" }),
     );
     return this.with({ ports: list });
   }
 
-  behind(waypoint: GatewayAddress): this {
+  behind(waypoint: GatewayAddress): ServiceBuilder {
     return this.with({ waypoint });
   }
 
-  balanced(mode: LoadBalancing["mode"], ...routingPreference: LoadBalancing["routingPreference"]): this {
+  balanced(mode: LoadBalancing["mode"], ...routingPreference: LoadBalancing["routingPreference"]): ServiceBuilder {
     return this.with({ loadBalancing: { mode, routingPreference, healthPolicy: "onlyHealthy" } });
   }
 
-  with(fields: Partial<Service>): this {
-    Object.assign(this.#service, fields);
-    return this;
+  with(fields: Partial<Service>): ServiceBuilder {
+    return new ServiceBuilder({ ...this.#service, ...fields });
   }
 
   build(): Service {
-    const { name, namespace } = this.#service;
-    return { ...this.#service, hostname: this.#hostname ?? `${name}.${namespace}.svc.cluster.local` };
+    const { name, namespace, hostname } = this.#service;
+    return { ...this.#service, hostname: hostname || `${name}.${namespace}.svc.cluster.local` };
   }
 }
 
@@ -298,54 +296,63 @@ function cidr(text: string): Match["sourceIps"][number] {
   return block;
 }
 
-export class AuthorizationBuilder {
-  readonly #policy: Mutable<Authorization> & { rules: Rule[] };
+const DEFAULT_AUTHORIZATION: Authorization = {
+  name: "policy",
+  namespace: "default",
+  scope: "namespace",
+  action: "allow",
+  dryRun: false,
+  rules: [],
+};
 
-  constructor() {
-    this.#policy = { name: "policy", namespace: "default", scope: "namespace", action: "allow", dryRun: false, rules: [] };
+/** Every step gives a new builder, so that a half-built one may be shared. */
+export class AuthorizationBuilder {
+  readonly #policy: Authorization;
+
+  constructor(policy: Authorization = DEFAULT_AUTHORIZATION) {
+    this.#policy = policy;
   }
 
-  named(name: string): this {
+  named(name: string): AuthorizationBuilder {
     return this.with({ name });
   }
 
-  inNamespace(namespace: string): this {
+  inNamespace(namespace: string): AuthorizationBuilder {
     return this.with({ namespace });
   }
 
-  allowing(): this {
+  allowing(): AuthorizationBuilder {
     return this.with({ action: "allow" });
   }
 
-  denying(): this {
+  denying(): AuthorizationBuilder {
     return this.with({ action: "deny" });
   }
 
-  forWholeMesh(): this {
+  forWholeMesh(): AuthorizationBuilder {
     return this.with({ scope: "global" });
   }
 
-  forSelector(): this {
+  forSelector(): AuthorizationBuilder {
     return this.with({ scope: "workloadSelector" });
   }
 
-  asDryRun(): this {
+  asDryRun(): AuthorizationBuilder {
     return this.with({ dryRun: true });
   }
 
   /** One rule of these clauses; all must hold. */
-  rule(...clauses: (Clause | MatchText)[]): this {
-    this.#policy.rules.push({ clauses: clauses.map((part) => ("matches" in part ? part : clause(part))) });
-    return this;
+  rule(...clauses: (Clause | MatchText)[]): AuthorizationBuilder {
+    const rule: Rule = { clauses: clauses.map((part) => ("matches" in part ? part : clause(part))) };
+    return this.with({ rules: [...this.#policy.rules, rule] });
   }
 
-  with(fields: Partial<Authorization>): this {
-    Object.assign(this.#policy, fields);
-    return this;
+  with(fields: Partial<Authorization>): AuthorizationBuilder {
+    return new AuthorizationBuilder({ ...this.#policy, ...fields });
   }
 
   build(): Authorization {
-    return { ...this.#policy, rules: [...this.#policy.rules] };
+    return this.#policy;
   }
 }
 
