@@ -38,7 +38,7 @@ const blocks: readonly [name: string, candidates: ServiceBuilder[], expected: st
   ["the longer block", [shared("x").at("10.0.0.0/16"), shared("y").at("10.0.0.0/24")], "y"],
   ["canonical of equal blocks", [shared("x").at("10.0.0.0/16"), canonical.at("10.0.0.0/16")], "kube"],
   ["the longer block before canonical", [canonical.at("10.0.0.0/16"), shared("x").at("10.0.0.0/17")], "x"],
-  ["no block of another network", [shared("x").at("n2:10.0.0.0/16")], undefined],
+  ["no block of another network", [shared("x").at("n2@10.0.0.0/16")], undefined],
   ["no block that is not visible", [secret.at("10.0.0.0/16")], undefined],
   ["a block when the exact address is not visible", [secret.at("10.0.0.5"), shared("x").at("10.0.0.0/16")], "x"],
 ];

@@ -73,7 +73,7 @@ function plan(view: MeshView, facts: OutboundFacts, context: OutboundContext, tr
     if (reference !== undefined) return toWaypoint(planning, reference, addressed, undefined);
   }
 
-  const found = findUpstream(resolver, source.network, destination);
+  const found = findUpstream(resolver, context.network, destination);
   switch (found.kind) {
     case "noEndpoint":
       return noHealthyUpstream(planning, found.service);

@@ -198,7 +198,7 @@ export class ServiceBuilder {
     return this.with({ hostname });
   }
 
-  /** Virtual addresses: `10.0.0.1`, or a block `10.0.0.0/24`; in the default network unless it is given as `net1:10.0.0.1`. */
+  /** Virtual addresses: `10.0.0.1`, or a block `10.0.0.0/24`; in the default network unless it is given as `net1@10.0.0.1`. */
   at(...addresses: string[]): ServiceBuilder {
     return this.with({ addresses: addresses.map(serviceAddress) });
   }
@@ -230,7 +230,7 @@ export class ServiceBuilder {
 }
 
 function serviceAddress(text: string): Service["addresses"][number] {
-  const networked = /^([a-z][a-z0-9-]*):(.*)$/.exec(text);
+  const networked = /^([^@]*)@(.*)$/.exec(text);
   const network = networked?.[1] ?? "";
   const address = networked?.[2] ?? text;
   if (!address.includes("/")) return { network, ip: ip(address) };
