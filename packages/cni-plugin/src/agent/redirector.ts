@@ -26,6 +26,8 @@ export interface Inspection {
   readonly differences: readonly string[];
 }
 
+const TCP_LOOSE_FILE = "/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
+
 export class Redirector {
   readonly #deps: RedirectorDeps;
   readonly #options: RedirectorOptions;
@@ -83,16 +85,32 @@ export class Redirector {
         if (left !== "")
           throw new MeshError("CNI_REDIRECTION_FAILED", `IPv${family} rules are still there after removal: ${left}`);
       }
+      await this.#adoptConnections(netns, true);
     });
   }
 
   /** Routes come first: a reply that is marked before its route exists would leave the pod. */
   async #apply(netns: Netns, settings: RedirectionSettings): Promise<void> {
     for (const family of this.#families()) await ensureReplyRoute(this.#deps.run, netns, family);
+    await this.#adoptConnections(netns, false);
     for (const family of this.#families()) {
       const rules = inpodRules(settings, this.#options.probes, family);
       await this.#deps.runner.restore(family, applyText(rules, await this.#deps.runner.save(family, netns)), netns);
     }
+  }
+
+  /**
+   * Rules start connection tracking in the pod's namespace. By default the kernel would take the next packet of a connection that is
+   * already running for the first of a new one, redirect it, and so reset the connection; with this off such packets pass untouched.
+   * @source Linux Documentation/networking/nf_conntrack-sysctl.rst nf_conntrack_tcp_loose
+   */
+  async #adoptConnections(netns: Netns, adopt: boolean): Promise<void> {
+    const written = await this.#deps.run("tee", [TCP_LOOSE_FILE], { netns, input: adopt ? "1\n" : "0\n" });
+    if (written.exitCode === 0) return;
+    this.#deps.logger.warn("Connections that the pod has open may be reset when it is taken into the mesh", {
+      file: TCP_LOOSE_FILE,
+      reason: written.stderr.trim(),
+    });
   }
 
   /** Order: close, take out, put in, check, open. A failure anywhere leaves the pod closed for the next try. */

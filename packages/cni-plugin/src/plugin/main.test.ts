@@ -136,7 +136,10 @@ test("runPlugin() serves the late DEL without namespace and previous result, key
   });
   assert.deepEqual([exitCode, stdout], [0, ""]);
   assert.equal(calls[0]?.path, "/cmddel");
-  assert.equal((calls[0]?.body as { ContainerID: string }).ContainerID, CONTAINER_ID);
+  assert.deepEqual(
+    calls.map((call) => (call.body as { ContainerID: string }).ContainerID),
+    [CONTAINER_ID],
+  );
 });
 
 test("runPlugin() succeeds with DEL when no agent answers", async () => {
