@@ -1,5 +1,6 @@
 // Fakes, builders and labs; imported by tests only.
 export * from "./builders.ts";
+export * from "./certificates.ts";
 export * from "./eventually.ts";
 export * from "./mesh-view.ts";
 export * from "./random.ts";

@@ -25,9 +25,13 @@ export function meshView({ workloads = [], services = [], policies = [] }: MeshC
   return {
     workloadByUid: (uid) => workloads.find((w) => w.uid === uid),
     workloadByAddress(network, ip) {
-      const candidates = holders(network, ip);
-      const rank = (w: Workload) => (w.uid.includes("//Pod/") ? 2 : 0) + (w.tunnelProtocol === "hbone" ? 1 : 0);
-      return candidates.sort((a, b) => rank(b) - rank(a))[0];
+      const bits = (w: Workload) => [w.uid.includes("//Pod/"), w.tunnelProtocol === "hbone", w.status === "healthy"];
+      const rank = (w: Workload) => bits(w).map(Number).join("");
+      // Of equals the last: it is the newest.
+      return holders(network, ip).reduce<Workload | undefined>(
+        (a, b) => (a !== undefined && rank(a) > rank(b) ? a : b),
+        undefined,
+      );
     },
     service: (key) => services.find((s) => namespacedHostname(s.namespace, s.hostname) === key),
     servicesByAddress: (network, ip) =>
