@@ -1,1 +1,2 @@
-export {};
+export * from "./mesh-state.ts";
+export * from "./mesh-update.ts";
