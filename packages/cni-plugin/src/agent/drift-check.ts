@@ -4,13 +4,13 @@ import type { HostProbes } from "./host-probes.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { describePod } from "./pod.ts";
 import type { PodQueue } from "./pod-queue.ts";
-import { type EnrolledPod, isLocated, type PodSnapshot } from "./pod-snapshot.ts";
+import { type EnrolledPod, isLocated, type LocatedPod, type PodSnapshot } from "./pod-snapshot.ts";
 import type { Redirector } from "./redirector.ts";
 
 export interface DriftCheckDeps {
   readonly snapshot: PodSnapshot;
-  readonly redirector: Redirector;
-  readonly hostProbes: HostProbes;
+  readonly redirector: Pick<Redirector, "ensure">;
+  readonly hostProbes: Pick<HostProbes, "ensure" | "replaceAll">;
   readonly queue: PodQueue;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -55,7 +55,7 @@ export class DriftCheck {
     }
   }
 
-  async #checkPod(pod: EnrolledPod & { readonly netns: NonNullable<EnrolledPod["netns"]> }): Promise<void> {
+  async #checkPod(pod: LocatedPod): Promise<void> {
     const { redirector, metrics, logger, snapshot } = this.#deps;
     try {
       if ((await redirector.ensure(pod.netns, pod.settings, "repair")) === "unchanged") return;

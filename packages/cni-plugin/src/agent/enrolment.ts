@@ -11,8 +11,8 @@ import type { ZdsServer } from "./zds-server.ts";
 
 export interface EnrolmentDeps {
   readonly snapshot: PodSnapshot;
-  readonly redirector: Redirector;
-  readonly hostProbes: HostProbes;
+  readonly redirector: Pick<Redirector, "ensure" | "remove">;
+  readonly hostProbes: Pick<HostProbes, "allow" | "forbid">;
   readonly nodeProxies: Pick<ZdsServer, "add" | "remove">;
   readonly logger: Logger;
 }

@@ -16,7 +16,7 @@ export interface PluginServerDeps {
   readonly cache: PodCache;
   readonly snapshot: PodSnapshot;
   readonly enrolment: Enrolment;
-  readonly redirector: Redirector;
+  readonly redirector: Pick<Redirector, "inspect">;
   readonly watcher: PodWatcher;
   readonly queue: PodQueue;
   readonly isReady: () => boolean;

@@ -95,7 +95,8 @@ export class PodWatcher {
   async #enter(pod: Pod, entry: EnrolledPod | undefined): Promise<boolean> {
     const { enrolment, finder, metrics } = this.#deps;
     // Without an address its sandbox is still being made; the runtime will ask for it through the plugin.
-    if (entry === undefined && pod.ips.length === 0) return false;
+    // One that is being deleted and not known has lost its sandbox already.
+    if (entry === undefined && (pod.ips.length === 0 || pod.deleting)) return false;
     metrics.reconcileEvents.inc({ type: "add" });
     if (entry !== undefined && isLocated(entry)) await enrolment.finishPod(entry);
     else

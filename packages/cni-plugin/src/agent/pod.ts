@@ -14,6 +14,8 @@ export interface Pod extends EnrolmentFacts {
   readonly ips: readonly IpAddress[];
   /** Its containers have ended for good; nothing of it runs. */
   readonly terminated: boolean;
+  /** Its deletion was asked for; it may still run for its grace period. */
+  readonly deleting: boolean;
 }
 
 /** Annotation on the mirror of a static pod: the UID under which the kubelet runs it. */
@@ -38,6 +40,7 @@ export function podFromObject(object: KubeObject): Pod | undefined {
     serviceAccount: text(spec["serviceAccountName"]) || "default",
     nodeName: text(spec["nodeName"]),
     ips: [...new Set(ips)],
+    deleting: object.metadata.deletionTimestamp !== undefined,
     terminated: phase === "Succeeded" || phase === "Failed",
   };
 }

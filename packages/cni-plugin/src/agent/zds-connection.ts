@@ -30,6 +30,7 @@ interface Pending {
   readonly settle: (outcome: Outcome) => void;
 }
 
+const PROTOCOL_VERSION = 1;
 /** For hello and for every acknowledgement. @source istio cni/pkg/nodeagent/ztunnelserver.go readWriteDeadline */
 const ANSWER_TIMEOUT_MS = 5000;
 /**
@@ -92,12 +93,11 @@ export class ZdsConnection {
     try {
       while (this.#state !== "closed") {
         const packet = await this.#deps.channel.receive();
-        if (packet === undefined) return this.close("it closed the connection");
-        if (packet.netns !== undefined) {
+        if (packet === undefined) this.close("it closed the connection");
+        else if (packet.netns !== undefined) {
           packet.netns.close();
-          return this.close("it sent a network namespace, which only the agent does");
-        }
-        this.#handle(packet.data);
+          this.close("it sent a network namespace, which only the agent does");
+        } else this.#handle(packet.data);
       }
     } catch (error) {
       this.close(asMeshError(error, "CNI_ZDS_PROTOCOL").message);
@@ -105,18 +105,32 @@ export class ZdsConnection {
   }
 
   #handle(packet: Uint8Array): void {
-    if (this.#state === "greeting") {
-      const version = decodeZdsHello(packet);
-      if (version !== 1) return this.close(`it speaks version ${version} of the protocol, expected 1`);
-      this.#timer.cancel();
-      this.#state = "idle";
-      this.#deps.logger.info("Node proxy connected");
-      this.#deps.onEstablished();
-      return this.#pump();
+    switch (this.#state) {
+      case "greeting": {
+        const version = decodeZdsHello(packet);
+        if (version === PROTOCOL_VERSION) this.#establish();
+        else this.close(`it speaks version ${version} of the protocol, expected ${PROTOCOL_VERSION}`);
+        break;
+      }
+      case "awaiting": {
+        const { error } = decodeZdsResponse(packet);
+        this.#settle(error === "" ? { kind: "acked" } : { kind: "refused", reason: error });
+        break;
+      }
+      case "idle":
+        this.close("it sent a packet that nothing asked for");
+        break;
+      case "closed":
+        break;
     }
-    if (this.#state !== "awaiting") return this.close("it sent a packet that nothing asked for");
-    const { error } = decodeZdsResponse(packet);
-    this.#settle(error === "" ? { kind: "acked" } : { kind: "refused", reason: error });
+  }
+
+  #establish(): void {
+    this.#timer.cancel();
+    this.#state = "idle";
+    this.#deps.logger.info("Node proxy connected");
+    this.#deps.onEstablished();
+    this.#pump();
   }
 
   #settle(outcome: Outcome): void {
@@ -144,9 +158,10 @@ export class ZdsConnection {
     const sent = this.#deps.channel.send(encodeZdsRequest(toRequest(order)), order.kind === "add" ? order.pod.netns : undefined);
     sent.catch((error: unknown) => {
       const failure = asMeshError(error, "CNI_ZDS_PROTOCOL");
-      if (failure.code !== "LINUX_FRAME_INVALID" || this.#awaiting !== pending) return this.close(failure.message);
       // Too long for the protocol, nothing has left: this one request fails and the others go on.
-      this.#settle({ kind: "refused", reason: failure.message });
+      if (failure.code === "LINUX_FRAME_INVALID" && this.#awaiting === pending)
+        this.#settle({ kind: "refused", reason: failure.message });
+      else this.close(failure.message);
     });
   }
 

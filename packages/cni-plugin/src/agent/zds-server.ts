@@ -37,7 +37,8 @@ export class ZdsServer {
     this.#acceptedAtMs = this.#acceptedAtMs.filter((atMs) => nowMs - atMs < 1000);
     if (this.#acceptedAtMs.length >= ACCEPTED_PER_SECOND) {
       this.#deps.logger.warn("A node proxy connects too often and is sent away", { perSecond: ACCEPTED_PER_SECOND });
-      return channel.close();
+      channel.close();
+      return;
     }
     this.#acceptedAtMs.push(nowMs);
     const connection: ZdsConnection = new ZdsConnection({
