@@ -1,6 +1,6 @@
 // One node proxy on the agent's socket: hello, snapshot, then one request at a time, each acknowledged.
 import type { ZdsRequest } from "@ambit/api";
-import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest } from "@ambit/api";
+import { decodeZdsAck, decodeZdsHello, encodeZdsRequest } from "@ambit/api";
 import { asMeshError, type Clock, type ClockTimer, type Logger, type PodUid } from "@ambit/core";
 import type { FdChannel } from "@ambit/linux";
 import type { LocatedPod } from "./pod-snapshot.ts";
@@ -30,7 +30,6 @@ interface Pending {
   readonly settle: (outcome: Outcome) => void;
 }
 
-const PROTOCOL_VERSION = 1;
 /** For hello and for every acknowledgement. @source istio cni/pkg/nodeagent/ztunnelserver.go readWriteDeadline */
 const ANSWER_TIMEOUT_MS = 5000;
 /**
@@ -106,14 +105,12 @@ export class ZdsConnection {
 
   #handle(packet: Uint8Array): void {
     switch (this.#state) {
-      case "greeting": {
-        const version = decodeZdsHello(packet);
-        if (version === PROTOCOL_VERSION) this.#establish();
-        else this.close(`it speaks version ${version} of the protocol, expected ${PROTOCOL_VERSION}`);
+      case "greeting":
+        decodeZdsHello(packet);
+        this.#establish();
         break;
-      }
       case "awaiting": {
-        const { error } = decodeZdsResponse(packet);
+        const error = decodeZdsAck(packet);
         this.#settle(error === "" ? { kind: "acked" } : { kind: "refused", reason: error });
         break;
       }

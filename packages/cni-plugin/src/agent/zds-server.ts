@@ -67,6 +67,7 @@ export class ZdsServer {
       connection.cancel(pod.uid);
       return connection.request({ kind: "add", pod });
     });
+    let why = "none is connected; is the ztunnel pod of this node running?";
     for (const answer of answers.reverse()) {
       const outcome = await answer;
       if (outcome.kind === "acked") return;
@@ -76,11 +77,9 @@ export class ZdsServer {
           `The node proxy could not take pod ${pod.namespace}/${pod.name}: ${outcome.reason}`,
         );
       }
+      why = outcome.reason;
     }
-    throw new MeshError(
-      "CNI_ZTUNNEL_NOT_CONNECTED",
-      `No node proxy is connected that could take pod ${pod.namespace}/${pod.name}; is the ztunnel pod of this node running?`,
-    );
+    throw new MeshError("CNI_ZTUNNEL_NOT_CONNECTED", `No node proxy took pod ${pod.namespace}/${pod.name}: ${why}`);
   }
 
   /** Tells every proxy; nobody waits for the answers. */
