@@ -1,1 +1,6 @@
+// The data-plane engine: connections, listeners, timers and TLS credentials on one loop per worker thread.
 export * from "./contract.ts";
+export { driveEngine, type EngineDriver } from "./drive-engine.ts";
+export { createEngine, type EngineLoop } from "./engine.ts";
+export * from "./errors.ts";
+export { relay } from "./relay.ts";

@@ -1,6 +1,7 @@
 // The door for the data-plane engine: descriptors and pinned memory. No other package may import it.
 export * from "./epoll.ts";
 export * from "./eventfd.ts";
+export * from "./fd-watcher.ts";
 export * from "./foreign.ts";
 export * from "./libc.ts";
 export * from "./original-dst.ts";
