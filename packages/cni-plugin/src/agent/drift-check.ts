@@ -34,11 +34,13 @@ export class DriftCheck {
 
   /** A pause of `intervalMs` lies between the end of one round and the start of the next, until `signal` aborts. */
   start(signal: AbortSignal): void {
-    const timer = this.#deps.clock.after(this.#options.intervalMs, () => {
+    const next = () => this.#deps.clock.after(this.#options.intervalMs, round);
+    const round = () => {
       void this.runOnce(signal).then(() => {
-        if (!signal.aborted) this.start(signal);
+        if (!signal.aborted) timer = next();
       });
-    });
+    };
+    let timer = next();
     signal.addEventListener("abort", () => timer.cancel(), { once: true });
   }
 

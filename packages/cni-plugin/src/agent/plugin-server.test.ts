@@ -17,9 +17,7 @@ const ATTACHMENT = {
 };
 
 /** A pod `a` that is being started in a labelled namespace, and a server whose readiness the test may change. */
-function serving(
-  t: TestContext,
-): AgentParts & {
+function serving(t: TestContext): AgentParts & {
   post: (path: string, body: unknown) => Promise<{ status: number; body: Record<string, unknown> }>;
   state: { ready: boolean };
 } {

@@ -1,7 +1,7 @@
 // The socket on which the CNI plugin asks the agent.
 import { asMeshError, type Clock, hasCode, type IpAddress, type Logger, MeshError, parseIp } from "@ambit/core";
 import { type Netns, openNetns } from "@ambit/linux";
-import Fastify, { type FastifyInstance } from "fastify";
+import { httpServer } from "@ambit/runtime";
 import { z } from "zod";
 import type { Enrolment } from "./enrolment.ts";
 import type { AgentMetrics } from "./metrics.ts";
@@ -42,8 +42,8 @@ type Attachment = z.infer<typeof attachmentSchema>;
 const garbageSchema = z.looseObject({ ValidContainerIDs: z.array(z.string()) });
 
 /** Built, not listening; answers 200, 400 for a body that cannot be read, 503 before the agent is ready, 500 for anything else. */
-export function createPluginServer(deps: PluginServerDeps): FastifyInstance {
-  const server = Fastify({ logger: false });
+export function createPluginServer(deps: PluginServerDeps): ReturnType<typeof httpServer> {
+  const server = httpServer();
   const handle = (path: string, action: (body: unknown) => Promise<unknown>) => {
     server.post(path, async (request, reply) => {
       try {

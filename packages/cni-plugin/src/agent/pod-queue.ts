@@ -15,4 +15,9 @@ export class PodQueue {
       if (this.#tails.get(uid) === mine) this.#tails.delete(uid);
     }
   }
+
+  /** Resolves when nothing is under way for any pod. */
+  async idle(): Promise<void> {
+    while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values());
+  }
 }

@@ -3,53 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { decodeZdsRequest, encodeZdsAck, encodeZdsHello, type ZdsRequest } from "@ambit/api";
 import { ManualClock, type PodUid, parseIp, silentLogger } from "@ambit/core";
-import { connectSeqpacket, type FdChannel, listenSeqpacket, type Netns, ownNetns } from "@ambit/linux";
+import { connectSeqpacket, listenSeqpacket, type Netns, ownNetns } from "@ambit/linux";
 import { eventually } from "@ambit/testkit";
 import { recordingMetrics } from "../testing/recording-metrics.ts";
+import { ScriptedProxy } from "../testing/scripted-proxy.ts";
 import { isLocated, type LocatedPod, PodSnapshot } from "./pod-snapshot.ts";
 import { ZdsServer } from "./zds-server.ts";
-
-/** What a node proxy sees of one packet; the namespace is closed already. */
-type Seen = ZdsRequest & { readonly netnsId: string | undefined };
-
-/** A node proxy that does what the test says. */
-class ScriptedProxy {
-  readonly channel: FdChannel;
-
-  constructor(channel: FdChannel) {
-    this.channel = channel;
-  }
-
-  hello(): Promise<void> {
-    return this.channel.send(encodeZdsHello());
-  }
-
-  /** The next request, not acknowledged; undefined when the agent has closed. */
-  async read(): Promise<Seen | undefined> {
-    const packet = await this.channel.receive();
-    if (packet === undefined) return undefined;
-    packet.netns?.close();
-    return { ...decodeZdsRequest(packet.data), netnsId: packet.netns?.id };
-  }
-
-  ack(error = ""): Promise<void> {
-    return this.channel.send(encodeZdsAck(error));
-  }
-
-  /** Reads and acknowledges requests up to and including SnapshotSent. */
-  async takeSnapshot(): Promise<Seen[]> {
-    const seen: Seen[] = [];
-    for (;;) {
-      const request = await this.read();
-      assert.ok(request);
-      await this.ack();
-      if (request.kind === "snapshotSent") return seen;
-      seen.push(request);
-    }
-  }
-}
 
 interface Fixture {
   readonly server: ZdsServer;
