@@ -2,5 +2,6 @@
 export * from "./builders.ts";
 export * from "./certificates.ts";
 export * from "./eventually.ts";
+export * from "./fake-control-plane.ts";
 export * from "./mesh-view.ts";
 export * from "./random.ts";
