@@ -42,10 +42,10 @@ export const runCommand: RunCommand = async (program, args, options = {}) => {
       details: { program, args },
     });
   }
-  // nsenter answers 127 when it cannot find the program it should become.
-  if (result.exitCode === undefined || (result.exitCode === 127 && options.netns !== undefined)) {
-    const why =
-      result.code === "ENOENT" || result.exitCode === 127 ? "it is not installed" : (result.originalMessage ?? "unknown reason");
+  // nsenter answers 127 when it cannot find the program it should become, 126 when a directory on the way may not be read.
+  const notFound = result.code === "ENOENT" || (options.netns !== undefined && [126, 127].includes(result.exitCode ?? 0));
+  if (result.exitCode === undefined || notFound) {
+    const why = notFound ? "it is not installed" : (result.originalMessage ?? "unknown reason");
     throw new MeshError("LINUX_COMMAND_UNAVAILABLE", `${program} could not be run: ${why}`, {
       cause: result.cause,
       details: { program },

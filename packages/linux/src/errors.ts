@@ -9,7 +9,8 @@ export type LinuxErrorCode =
   | "LINUX_FRAME_INVALID"
   | "LINUX_COMMAND_UNAVAILABLE"
   | "LINUX_COMMAND_TIMEOUT"
-  | "LINUX_COMMAND_FAILED";
+  | "LINUX_COMMAND_FAILED"
+  | "LINUX_IPTABLES_UNAVAILABLE";
 
 export const linuxErrors = {
   LINUX_SYSTEM_CALL_FAILED: { summary: "The kernel refused a call; `details.errno` says why", retry: "later" },
@@ -23,4 +24,5 @@ export const linuxErrors = {
   LINUX_COMMAND_UNAVAILABLE: { summary: "A program we need is not installed", retry: "later" },
   LINUX_COMMAND_TIMEOUT: { summary: "A program did not end in time", retry: "yes" },
   LINUX_COMMAND_FAILED: { summary: "A program ended with an error", retry: "no" },
+  LINUX_IPTABLES_UNAVAILABLE: { summary: "No iptables on this machine can write rules", retry: "later" },
 } satisfies Record<LinuxErrorCode, ErrorSpec>;
