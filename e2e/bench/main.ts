@@ -45,12 +45,17 @@ try {
   console.log(`${blocks} block(s) of ${seconds} s; contenders ${contenders.map((contender) => contender.name).join(", ")}`);
   const results = measureAll(running, chosen);
   const memory = new Map(
-    [...running].filter(([, pair]) => pair.pids().length > 0).map(([contender, pair]) => [contender.name, residentMebibytes(pair.pids())] as const),
+    [...running]
+      .filter(([, pair]) => pair.pids().length > 0)
+      .map(([contender, pair]) => [contender.name, residentMebibytes(pair.pids())] as const),
   );
   const lines = reportLines(chosen, results);
   console.log(formatReport(chosen, lines, memory));
   if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify({ blocks, seconds, measures: lines, residentMebibytes: Object.fromEntries(memory) }, null, 2)}\n`);
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ blocks, seconds, measures: lines, residentMebibytes: Object.fromEntries(memory) }, null, 2)}\n`,
+    );
   }
   const failed = lines.filter((line) => line.contender === "ambit" && line.errors.length > 0);
   if (failed.length > 0) {
@@ -75,7 +80,10 @@ function measureAll(pairs: ReadonlyMap<Contender, Running>, which: readonly Meas
         const pids = pair.pids();
         const before = cpuSeconds(pids);
         const sample = measure.run(pair.target, seconds);
-        results.get(measure.name)?.get(contender.name)?.push({ ...sample, cpuSeconds: cpuSeconds(pids) - before });
+        results
+          .get(measure.name)
+          ?.get(contender.name)
+          ?.push({ ...sample, cpuSeconds: cpuSeconds(pids) - before });
       }
     }
   }

@@ -36,7 +36,19 @@ function bulk(name: string, _title: string, streams: number, reverse: boolean): 
     workUnit: "GB",
     higherIsBetter: true,
     run(target, seconds) {
-      const args = ["-c", target.bulk.host, "-p", String(target.bulk.port), "-t", String(seconds), "-P", String(streams), "-J", "-l", "128K"];
+      const args = [
+        "-c",
+        target.bulk.host,
+        "-p",
+        String(target.bulk.port),
+        "-t",
+        String(seconds),
+        "-P",
+        String(streams),
+        "-J",
+        "-l",
+        "128K",
+      ];
       const report = JSON.parse(runIn(target.clientNetns, "iperf3", reverse ? [...args, "-R"] : args, (seconds + 30) * 1000)) as {
         end: { sum_received: { bits_per_second: number; bytes: number } };
       };
@@ -71,6 +83,8 @@ export function parseWrk(output: string, latency: boolean): Sample {
   const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
   const requests = Number(/(\d+) requests in/.exec(output)?.[1]);
   if (Number.isNaN(rate) || Number.isNaN(requests) || requests === 0) throw new Error(`wrk made no requests:\n${output}`);
-  const errors = [/Socket errors:.*/.exec(output)?.[0], /Non-2xx.*/.exec(output)?.[0]].filter((line) => line !== undefined).join("; ");
+  const errors = [/Socket errors:.*/.exec(output)?.[0], /Non-2xx.*/.exec(output)?.[0]]
+    .filter((line) => line !== undefined)
+    .join("; ");
   return { value: latency ? percentile("50") : rate, work: requests, p99Us: percentile("99"), errors };
 }

@@ -31,7 +31,9 @@ export function runIn(netns: string, command: string, args: readonly string[], t
     maxBuffer: 64 << 20,
   });
   if (result.status !== 0) {
-    throw new Error(`${command} ${args.join(" ")} failed (${result.status ?? result.signal}): ${result.stderr || result.stdout || result.error}`);
+    throw new Error(
+      `${command} ${args.join(" ")} failed (${result.status ?? result.signal}): ${result.stderr || result.stdout || result.error}`,
+    );
   }
   return result.stdout;
 }

@@ -50,7 +50,11 @@ export function reportLines(measures: readonly Measure[], results: Results): Rep
   return lines;
 }
 
-export function formatReport(measures: readonly Measure[], lines: readonly ReportLine[], memory: ReadonlyMap<string, number>): string {
+export function formatReport(
+  measures: readonly Measure[],
+  lines: readonly ReportLine[],
+  memory: ReadonlyMap<string, number>,
+): string {
   const out: string[] = [];
   for (const measure of measures) {
     out.push(`\n${measure.name} (${measure.unit}${measure.higherIsBetter ? "" : ", lower is better"})`);
@@ -60,7 +64,9 @@ export function formatReport(measures: readonly Measure[], lines: readonly Repor
         [
           `  ${line.contender.padEnd(10)}`,
           `${figure(line.median)} [${figure(line.min)}..${figure(line.max)}]`.padEnd(28),
-          ratio === undefined ? "" : `${ratio.median.toFixed(2)} x nginx [${ratio.min.toFixed(2)}..${ratio.max.toFixed(2)}]`.padEnd(30),
+          ratio === undefined
+            ? ""
+            : `${ratio.median.toFixed(2)} x nginx [${ratio.min.toFixed(2)}..${ratio.max.toFixed(2)}]`.padEnd(30),
           line.cpuPerUnit === undefined
             ? ""
             : measure.workUnit === "GB"

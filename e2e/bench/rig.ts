@@ -40,7 +40,10 @@ export class Rig {
       ip("-n", netns, "link", "set", "lo", "up");
     }
     ip("link", "add", "eth0", "netns", pair.client, "type", "veth", "peer", "name", "eth0", "netns", pair.server);
-    for (const [netns, address] of [[pair.client, CLIENT_IP], [pair.server, SERVER_IP]] as const) {
+    for (const [netns, address] of [
+      [pair.client, CLIENT_IP],
+      [pair.server, SERVER_IP],
+    ] as const) {
       ip("-n", netns, "address", "add", `${address}/24`, "dev", "eth0");
       ip("-n", netns, "link", "set", "eth0", "up");
     }
@@ -51,7 +54,13 @@ export class Rig {
   }
 
   /** Starts a process of the rig; it ends with the rig. */
-  start(netns: string, logName: string, command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
+  start(
+    netns: string,
+    logName: string,
+    command: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): ChildProcess {
     const child = startIn({ netns, logFile: this.path(logName), cwd: this.directory, env }, command, args);
     this.#children.push(child);
     return child;

@@ -7,7 +7,11 @@ export const direct: Contender = {
   async start(rig) {
     const pair = await rig.pair("direct");
     return {
-      target: { clientNetns: pair.client, httpUrl: `http://${SERVER_IP}:${HTTP_PORT}/`, bulk: { host: SERVER_IP, port: BULK_PORT } },
+      target: {
+        clientNetns: pair.client,
+        httpUrl: `http://${SERVER_IP}:${HTTP_PORT}/`,
+        bulk: { host: SERVER_IP, port: BULK_PORT },
+      },
       pids: () => [],
       stop: async () => {},
     };

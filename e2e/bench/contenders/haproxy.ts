@@ -13,7 +13,10 @@ export const haproxy: Contender = {
   name: "haproxy",
   async start(rig) {
     for (const side of ["a", "b"]) {
-      writeFileSync(rig.path(`${side}.both`), readFileSync(rig.path(`${side}.pem`), "utf8") + readFileSync(rig.path(`${side}.key`), "utf8"));
+      writeFileSync(
+        rig.path(`${side}.both`),
+        readFileSync(rig.path(`${side}.pem`), "utf8") + readFileSync(rig.path(`${side}.key`), "utf8"),
+      );
     }
     const pair = await rig.pair("haproxy");
     const out = `ssl crt ${rig.path("a.both")} ca-file ${rig.path("ca.pem")} verify required verifyhost ambit-bench-b ssl-min-ver TLSv1.3 no-ssl-reuse`;
@@ -36,7 +39,12 @@ export const haproxy: Contender = {
   },
 };
 
-function start(rig: Rig, netns: string, name: string, listens: readonly (readonly [name: string, bind: string, server: string])[]) {
+function start(
+  rig: Rig,
+  netns: string,
+  name: string,
+  listens: readonly (readonly [name: string, bind: string, server: string])[],
+) {
   const blocks = listens.map(([title, bind, server]) => `listen ${title}\n  bind ${bind}\n  server s ${server}\n`);
   const conf = rig.path(`${name}.cfg`);
   writeFileSync(

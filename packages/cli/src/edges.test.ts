@@ -35,5 +35,11 @@ test("edgesOf() keeps plaintext apart and counts denials", () => {
     sample("istio_tcp_connections_opened_total", "destination", 1),
     sample("istio_tcp_connections_failed_total", "destination", 2, plain),
   ]);
-  assert.deepEqual(edges.map((edge) => [edge.encrypted, edge.denied]), [[true, 0], [false, 2]]);
+  assert.deepEqual(
+    edges.map((edge) => [edge.encrypted, edge.denied]),
+    [
+      [true, 0],
+      [false, 2],
+    ],
+  );
 });

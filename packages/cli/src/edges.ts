@@ -32,13 +32,22 @@ export function edgesOf(samples: readonly MetricSample[]): Edge[] {
   }
   const edges = new Map<string, Edge>(bySide.destination);
   for (const [key, edge] of bySide.source) if (!edges.has(key)) edges.set(key, edge);
-  return [...edges.values()].sort((a, b) => compare(a.sourceNamespace, b.sourceNamespace) || compare(a.source, b.source) || compare(a.destination, b.destination));
+  return [...edges.values()].sort(
+    (a, b) =>
+      compare(a.sourceNamespace, b.sourceNamespace) || compare(a.source, b.source) || compare(a.destination, b.destination),
+  );
 }
 
 function totalsOf(side: Map<string, Totals>, labels: Readonly<Record<string, string>>): Totals {
   const encrypted = labels["connection_security_policy"] === "mutual_tls";
   const of = (label: string) => labels[label] ?? "unknown";
-  const key = [of("source_workload_namespace"), of("source_workload"), of("destination_workload_namespace"), of("destination_workload"), encrypted].join("|");
+  const key = [
+    of("source_workload_namespace"),
+    of("source_workload"),
+    of("destination_workload_namespace"),
+    of("destination_workload"),
+    encrypted,
+  ].join("|");
   let totals = side.get(key);
   if (totals === undefined) {
     totals = {

@@ -14,7 +14,14 @@ function bookinfo(reviewsInMesh: boolean) {
     .at("10.244.1.2")
     .speaking(reviewsInMesh ? "hbone" : "none")
     .build();
-  const ratings = workload().named("ratings-v1-1").inNamespace("bookinfo").as("bookinfo-ratings").onNode("n2").at("10.244.2.2").serving(RATINGS, { 9080: 9080 }).build();
+  const ratings = workload()
+    .named("ratings-v1-1")
+    .inNamespace("bookinfo")
+    .as("bookinfo-ratings")
+    .onNode("n2")
+    .at("10.244.2.2")
+    .serving(RATINGS, { 9080: 9080 })
+    .build();
   const ratingsService = service().named("ratings").inNamespace("bookinfo").at("10.96.0.9").onPorts({ 9080: 9080 }).build();
   return { source, ratings, ratingsService };
 }

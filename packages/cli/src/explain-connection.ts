@@ -50,16 +50,27 @@ export function explainConnection(request: ExplainRequest): Explanation {
   const lines: string[] = [];
   const step = (title: string, ...texts: readonly string[]) => {
     const number = String(lines.filter((line) => !line.startsWith(" ")).length + 1);
-    lines.push(`${number} ${title.padEnd(11)} ${texts[0] ?? ""}`.trimEnd(), ...texts.slice(1).map((text) => `${" ".repeat(14)}${text}`));
+    lines.push(
+      `${number} ${title.padEnd(11)} ${texts[0] ?? ""}`.trimEnd(),
+      ...texts.slice(1).map((text) => `${" ".repeat(14)}${text}`),
+    );
   };
   const sourceIp = source.addresses[0] ?? destination.ip;
   const inMesh = source.tunnelProtocol === "hbone";
-  step("capture", inMesh ? `${place(source)} in mesh, redirected; identity ${identityOf(source)}` : `${place(source)} not in mesh: its traffic leaves as it is, without identity`);
+  step(
+    "capture",
+    inMesh
+      ? `${place(source)} in mesh, redirected; identity ${identityOf(source)}`
+      : `${place(source)} not in mesh: its traffic leaves as it is, without identity`,
+  );
 
   const outbound = explainOutbound(sourceView, { source, sourceIp, destination }, { network: source.network, random: FIRST });
   const plan = outbound.outcome;
   step("resolve", describeDestination(request), ...(inMesh ? formatDecision(outbound) : []));
-  step("waypoint", "viaWaypoint" in plan && plan.viaWaypoint ? `hop over mutual TLS to ${formatPlanRemote(plan)}` : "none in the way");
+  step(
+    "waypoint",
+    "viaWaypoint" in plan && plan.viaWaypoint ? `hop over mutual TLS to ${formatPlanRemote(plan)}` : "none in the way",
+  );
   if (inMesh && plan.kind === "deny") {
     step("verdict", `DENY by the source's proxy: ${plan.reason}`);
     return { outcome: "deny", plan, endpoints: [], lines };
@@ -102,7 +113,10 @@ interface Endpoint {
 /** Everything that the connection could reach: all usable endpoints of a service, or the one workload addressed. */
 function targets({ service, destination, sourceView, source }: ExplainRequest, plan: OutboundPlan): readonly Endpoint[] {
   if (service !== undefined) {
-    return usableOf(sourceView, source, service, destination.port).map(({ workload, targetPort }) => ({ workload, port: targetPort }));
+    return usableOf(sourceView, source, service, destination.port).map(({ workload, targetPort }) => ({
+      workload,
+      port: targetPort,
+    }));
   }
   const workload = "destinationWorkload" in plan ? plan.destinationWorkload : undefined;
   const found = workload ?? sourceView.workloadByAddress(source.network, destination.ip);
@@ -122,7 +136,10 @@ function judge(request: ExplainRequest, workload: Workload, port: number, inMesh
   const facts = { sourceIp: request.source.addresses[0] ?? ip, identity: sourceIdentity, destination: { ip, port } };
   const decision: Decision<Verdict> = enforced
     ? explainAuthorization(policiesFor(view, view.workloadByUid(workload.uid) ?? workload), facts)
-    : { outcome: { kind: "allow" }, reasons: [{ subject: "enforcement", finding: "not in mesh: no proxy checks policy here", decides: true }] };
+    : {
+        outcome: { kind: "allow" },
+        reasons: [{ subject: "enforcement", finding: "not in mesh: no proxy checks policy here", decides: true }],
+      };
   const { name, namespace, node } = workload;
   return { workload: name, namespace, node, address: formatSocketAddress({ ip, port }), encrypted, sourceIdentity, decision };
 }

@@ -22,7 +22,8 @@ export const findingTable = {
     level: "error",
     group: "node",
     title: "Network namespaces cannot be created",
-    remedy: "Run as root, or allow user namespaces to normal users: sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
+    remedy:
+      "Run as root, or allow user namespaces to normal users: sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
   },
   "AMBIT-1003": {
     level: "error",
@@ -34,7 +35,8 @@ export const findingTable = {
     level: "error",
     group: "control-plane",
     title: "The control plane does not answer",
-    remedy: "Look at its log (ambit lab logs istiod-lite); running connections go on with the last state that the proxies were sent.",
+    remedy:
+      "Look at its log (ambit lab logs istiod-lite); running connections go on with the last state that the proxies were sent.",
   },
   "AMBIT-1102": {
     level: "warn",

@@ -4,7 +4,12 @@ import type { MeshAccess } from "./mesh-access.ts";
 export interface CertificateDump {
   readonly identity: string;
   readonly state: string;
-  readonly certChain: readonly { readonly serialNumber: string; readonly validFrom: string; readonly expirationTime: string; readonly pem: string }[];
+  readonly certChain: readonly {
+    readonly serialNumber: string;
+    readonly validFrom: string;
+    readonly expirationTime: string;
+    readonly pem: string;
+  }[];
   readonly rootCerts: readonly { readonly serialNumber: string; readonly validFrom: string; readonly expirationTime: string }[];
 }
 

@@ -24,7 +24,13 @@ test("renderListing() gives JSON with apiVersion and kind", async () => {
 });
 
 test("renderTable() leaves no trailing blanks", () => {
-  assert.equal(renderTable([["a", "b"], ["ccc", ""]]), "a    b\nccc\n");
+  assert.equal(
+    renderTable([
+      ["a", "b"],
+      ["ccc", ""],
+    ]),
+    "a    b\nccc\n",
+  );
 });
 
 test("parseOutputFormat() refuses what it does not know", () => {

@@ -43,7 +43,10 @@ export async function renderListing<Item>(listing: Listing<Item>, format: Output
     case "table":
     case "wide": {
       const columns = listing.columns.filter((column) => format === "wide" || column.wide !== true);
-      return renderTable([columns.map((column) => column.title), ...listing.items.map((item) => columns.map((c) => c.value(item)))]);
+      return renderTable([
+        columns.map((column) => column.title),
+        ...listing.items.map((item) => columns.map((c) => c.value(item))),
+      ]);
     }
   }
 }
@@ -59,8 +62,18 @@ export async function renderObject(kind: string, value: object, text: string, fo
 /** Rows as left-aligned columns two spaces apart; no trailing blanks. */
 export function renderTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => void (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
-  return rows.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()}\n`).join("");
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
 }
 
 async function toYaml(value: unknown): Promise<string> {

@@ -3,10 +3,16 @@ import { test } from "node:test";
 import { run } from "./run.ts";
 
 async function call(...argv: string[]) {
-  let out = "";
-  let err = "";
-  const io = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), env: {}, signal: new AbortController().signal };
-  return { code: await run(argv, io), out, err };
+  const outs: string[] = [];
+  const errs: string[] = [];
+  const io = {
+    out: (text: string) => void outs.push(text),
+    err: (text: string) => void errs.push(text),
+    env: {},
+    signal: new AbortController().signal,
+  };
+  const code = await run(argv, io);
+  return { code, out: outs.join(""), err: errs.join("") };
 }
 
 test("run() prints the verbs and exits with 2 when no verb is given", async () => {

@@ -3,8 +3,18 @@ import { test } from "node:test";
 import { deploymentOf, parseTarget } from "./target.ts";
 
 test("parseTarget() reads type, name, namespace after a dot, and port", () => {
-  assert.deepEqual(parseTarget("svc/ratings.bookinfo:9080", "default"), { kind: "svc", name: "ratings", namespace: "bookinfo", port: 9080 });
-  assert.deepEqual(parseTarget("deployment/reviews-v2", "bookinfo"), { kind: "deploy", name: "reviews-v2", namespace: "bookinfo", port: undefined });
+  assert.deepEqual(parseTarget("svc/ratings.bookinfo:9080", "default"), {
+    kind: "svc",
+    name: "ratings",
+    namespace: "bookinfo",
+    port: 9080,
+  });
+  assert.deepEqual(parseTarget("deployment/reviews-v2", "bookinfo"), {
+    kind: "deploy",
+    name: "reviews-v2",
+    namespace: "bookinfo",
+    port: undefined,
+  });
 });
 
 test("parseTarget() says what it takes when the text is not TYPE/NAME", () => {

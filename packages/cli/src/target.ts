@@ -34,7 +34,10 @@ export function parseTarget(text: string, defaultNamespace: string): Target {
   const match = /^([a-z]+)\/([^:/]+)(?::(\d+))?$/.exec(text);
   const kind = match === null ? undefined : KINDS[match[1] ?? ""];
   if (match === null || kind === undefined) {
-    throw cliError("CLI_USAGE", `${text} is not TYPE/NAME; types are deploy, pod, svc, sa, node and ns, for example svc/ratings or svc/ratings:9080`);
+    throw cliError(
+      "CLI_USAGE",
+      `${text} is not TYPE/NAME; types are deploy, pod, svc, sa, node and ns, for example svc/ratings or svc/ratings:9080`,
+    );
   }
   const [name = "", namespace = defaultNamespace] = (match[2] ?? "").split(".");
   return { kind, name, namespace, port: match[3] === undefined ? undefined : Number(match[3]) };

@@ -48,6 +48,14 @@ export const verbs: Readonly<Record<string, VerbEntry>> = {
     usage: "prove --from pod/NAME --to svc/NAME[:PORT] [-n NAMESPACE]",
     load: () => import("./verbs/prove.ts"),
   },
-  version: { summary: "Version of this command and of the control plane", usage: "version [--client]", load: () => import("./verbs/version.ts") },
-  completion: { summary: "Completion script for a shell", usage: "completion bash|zsh|fish", load: () => import("./verbs/completion.ts") },
+  version: {
+    summary: "Version of this command and of the control plane",
+    usage: "version [--client]",
+    load: () => import("./verbs/version.ts"),
+  },
+  completion: {
+    summary: "Completion script for a shell",
+    usage: "completion bash|zsh|fish",
+    load: () => import("./verbs/completion.ts"),
+  },
 };

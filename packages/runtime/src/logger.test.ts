@@ -5,9 +5,13 @@ import { BareText, LogOutput, parseLogFilter } from "./logger.ts";
 function output(format: "text" | "json", filterText: string) {
   const filter = parseLogFilter(filterText);
   assert.ok(filter);
-  let text = "";
-  const log = new LogOutput(format, filter, (chunk) => void (text += chunk));
-  return { log, read: () => (log.flush(), text) };
+  const chunks: string[] = [];
+  const log = new LogOutput(format, filter, (chunk) => void chunks.push(chunk));
+  const read = () => {
+    log.flush();
+    return chunks.join("");
+  };
+  return { log, read };
 }
 
 test("LogOutput writes tab-separated columns, addresses bare and strings quoted", () => {

@@ -29,9 +29,13 @@ export const verb: Verb = {
     const access = await openMesh(io.env);
     try {
       const nowMs = Date.now();
-      const rows = (await Promise.all((await access.nodes()).map(async (node) => rowsOf(node.name, await nodeDump(access, node.name), nowMs)))).flat();
+      const rows = (
+        await Promise.all((await access.nodes()).map(async (node) => rowsOf(node.name, await nodeDump(access, node.name), nowMs)))
+      ).flat();
       const items = withinMs === undefined ? rows : rows.filter((row) => row.leftMs === undefined || row.leftMs < withinMs);
-      io.out(await renderListing({ kind: "CertificateList", items, columns, nameOf: (row) => `certificate/${row.identity}` }, format));
+      io.out(
+        await renderListing({ kind: "CertificateList", items, columns, nameOf: (row) => `certificate/${row.identity}` }, format),
+      );
       return EXIT.ok;
     } finally {
       await access.close();
@@ -79,7 +83,12 @@ function parseDuration(text: string | undefined): number | undefined {
 export function formatDuration(ms: number): string {
   if (ms <= 0) return "expired";
   const seconds = Math.floor(ms / 1000);
-  const [d, h, m, s] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+  const [d, h, m, s] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ];
   if (d > 0) return `${d}d${h}h`;
   if (h > 0) return `${h}h${m}m`;
   return m > 0 ? `${m}m${s}s` : `${s}s`;

@@ -17,7 +17,11 @@ export const verb: Verb = {
   options: {
     ...outputOption,
     pre: { type: "boolean", help: "Only whether this machine can run a mesh" },
-    "fail-on": { type: "string", placeholder: "LEVEL", help: "error (default), warn or info: the lowest level that makes the exit code 3" },
+    "fail-on": {
+      type: "string",
+      placeholder: "LEVEL",
+      help: "error (default), warn or info: the lowest level that makes the exit code 3",
+    },
   },
   async run(args, io) {
     const format = parseOutputFormat(stringOption(args, "output"));
@@ -34,7 +38,13 @@ export const verb: Verb = {
       }
     }
     if (format === "table" || format === "wide") io.out(findingsText(groups, findings));
-    else io.out(await renderListing({ kind: "CheckResult", items: findings, columns: [], nameOf: (item) => `${item.code}/${item.object}` }, format));
+    else
+      io.out(
+        await renderListing(
+          { kind: "CheckResult", items: findings, columns: [], nameOf: (item) => `${item.code}/${item.object}` },
+          format,
+        ),
+      );
     return findings.some((item) => LEVELS.indexOf(item.level) >= LEVELS.indexOf(failOn)) ? EXIT.negative : EXIT.ok;
   },
 };
@@ -50,7 +60,8 @@ function machineFindings(): Finding[] {
   const findings: Finding[] = [];
   const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
   const unshare = spawnSync("unshare", [...user, "--net", "true"], { encoding: "utf8" });
-  if (unshare.status !== 0) findings.push(finding("AMBIT-1002", "machine", (unshare.stderr || String(unshare.error ?? "")).trim()));
+  if (unshare.status !== 0)
+    findings.push(finding("AMBIT-1002", "machine", (unshare.stderr || String(unshare.error ?? "")).trim()));
   for (const program of ["ip", "iptables", "ipset"]) {
     const found = spawnSync("sh", ["-c", `PATH="$PATH:/usr/sbin:/sbin" command -v ${program}`]).status === 0;
     if (!found) findings.push(finding("AMBIT-1003", "machine", `${program} is not installed`));
@@ -72,7 +83,9 @@ async function meshFindings(access: MeshAccess): Promise<Finding[]> {
   }
   for (const pod of status.pods) {
     if (pod.wantsMesh && pod.redirection !== "enabled") {
-      findings.push(finding("AMBIT-1302", `pod/${pod.namespace}/${pod.name}`, `its redirection is ${pod.redirection ?? "not in place"}`));
+      findings.push(
+        finding("AMBIT-1302", `pod/${pod.namespace}/${pod.name}`, `its redirection is ${pod.redirection ?? "not in place"}`),
+      );
     }
   }
   return findings;
@@ -100,7 +113,9 @@ async function certificateFindings(access: MeshAccess, node: string): Promise<Fi
     if (leaf === undefined || state !== "Available") return [finding("AMBIT-1201", identity, `state ${state} on node ${node}`)];
     const [from, until] = [Date.parse(leaf.validFrom), Date.parse(leaf.expirationTime)];
     const used = (Date.now() - from) / (until - from);
-    return used > WORRYING_SHARE ? [finding("AMBIT-1202", identity, `${Math.round(used * 100)} % of its lifetime is used up on node ${node}`)] : [];
+    return used > WORRYING_SHARE
+      ? [finding("AMBIT-1202", identity, `${Math.round(used * 100)} % of its lifetime is used up on node ${node}`)]
+      : [];
   });
 }
 
@@ -115,6 +130,7 @@ function findingsText(groups: readonly Group[], findings: readonly Finding[]): s
     }
   }
   const count = (level: Level) => findings.filter((item) => item.level === level).length;
-  const verdict = findings.length === 0 ? "healthy" : `${count("error")} errors, ${count("warn")} warnings; ambit help CODE explains one`;
+  const verdict =
+    findings.length === 0 ? "healthy" : `${count("error")} errors, ${count("warn")} warnings; ambit help CODE explains one`;
   return `${renderTable(rows)}${verdict}\n`;
 }

@@ -18,7 +18,8 @@ export const verb: Verb = {
   },
   async run(args, io) {
     const target = parseTarget(args.positionals[0] ?? "", "");
-    if (target.kind !== "node") throw cliError("CLI_USAGE", `ambit config shows a node's proxy; give node/NAME instead of ${args.positionals[0]}`);
+    if (target.kind !== "node")
+      throw cliError("CLI_USAGE", `ambit config shows a node's proxy; give node/NAME instead of ${args.positionals[0]}`);
     const format = parseOutputFormat(stringOption(args, "output"));
     const section = parseSection(stringOption(args, "section"));
     const access = await openMesh(io.env);
@@ -28,8 +29,16 @@ export const verb: Verb = {
       if (section === undefined) io.out(await renderObject("NodeConfig", dump, summary(dump), format));
       else {
         const items = rowsOf(dump, section);
-        const columns = Object.keys(items[0] ?? { EMPTY: "" }).map((title) => ({ title, value: (item: Row) => item[title] ?? "" }));
-        io.out(await renderListing({ kind: `${section}List`, items, columns, nameOf: (item) => `${section}/${Object.values(item)[0]}` }, format));
+        const columns = Object.keys(items[0] ?? { EMPTY: "" }).map((title) => ({
+          title,
+          value: (item: Row) => item[title] ?? "",
+        }));
+        io.out(
+          await renderListing(
+            { kind: `${section}List`, items, columns, nameOf: (item) => `${section}/${Object.values(item)[0]}` },
+            format,
+          ),
+        );
       }
       return EXIT.ok;
     } finally {
@@ -40,7 +49,8 @@ export const verb: Verb = {
 
 function parseSection(text: string | undefined): Section | undefined {
   const section = SECTIONS.find((candidate) => candidate === text);
-  if (text !== undefined && section === undefined) throw cliError("CLI_USAGE", `--section ${text} is not one of ${SECTIONS.join(", ")}`);
+  if (text !== undefined && section === undefined)
+    throw cliError("CLI_USAGE", `--section ${text} is not one of ${SECTIONS.join(", ")}`);
   return section;
 }
 

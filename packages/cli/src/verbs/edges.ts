@@ -27,7 +27,12 @@ export const verb: Verb = {
           (args.options["insecure-only"] !== true || !edge.encrypted) &&
           (args.options["denied"] !== true || edge.denied > 0),
       );
-      io.out(await renderListing({ kind: "EdgeList", items: edges, columns, nameOf: (edge) => `edge/${edge.source}/${edge.destination}` }, format));
+      io.out(
+        await renderListing(
+          { kind: "EdgeList", items: edges, columns, nameOf: (edge) => `edge/${edge.source}/${edge.destination}` },
+          format,
+        ),
+      );
       io.err(`from ${nodes.length} of ${nodes.length} node proxies, since each started\n`);
       return EXIT.ok;
     } finally {

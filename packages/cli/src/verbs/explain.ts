@@ -68,7 +68,11 @@ async function viewsByNode(access: MeshAccess): Promise<ReadonlyMap<string, Node
 
 function required(args: VerbArguments, name: string): string {
   const value = stringOption(args, name);
-  if (value === undefined) throw cliError("CLI_USAGE", `--${name} is missing; for example ambit explain --from deploy/productpage-v1 --to svc/ratings -n bookinfo`);
+  if (value === undefined)
+    throw cliError(
+      "CLI_USAGE",
+      `--${name} is missing; for example ambit explain --from deploy/productpage-v1 --to svc/ratings -n bookinfo`,
+    );
   return value;
 }
 
@@ -88,21 +92,33 @@ function findSource(from: Target, views: ReadonlyMap<string, NodeView>): { sourc
     const own = views.get(found.node) ?? view;
     return { source: findWorkloads(from, own.workloads)[0] ?? found, view: own };
   }
-  throw cliError("CLI_NOT_FOUND", `${from.kind}/${from.name} has no running pod in namespace ${from.namespace}; ambit status lists them`);
+  throw cliError(
+    "CLI_NOT_FOUND",
+    `${from.kind}/${from.name} has no running pod in namespace ${from.namespace}; ambit status lists them`,
+  );
 }
 
-function findDestination(to: Target, port: number | undefined, view: NodeView): { destination: SocketAddress; service: Service | undefined } {
+function findDestination(
+  to: Target,
+  port: number | undefined,
+  view: NodeView,
+): { destination: SocketAddress; service: Service | undefined } {
   if (to.kind === "svc") {
     const service = findService(to, view.services);
     if (service === undefined) throw cliError("CLI_NOT_FOUND", `There is no service ${to.namespace}/${to.name} in the mesh`);
     const dialled = port ?? service.ports[0]?.servicePort;
     const ip: IpAddress | undefined = service.addresses[0]?.ip ?? view.mesh.endpoints(keyOf(service))[0]?.workload.addresses[0];
-    if (ip === undefined || dialled === undefined) throw cliError("CLI_NOT_FOUND", `Service ${to.namespace}/${to.name} has no address or no port to dial`);
-    return service.addresses.length > 0 ? { destination: { ip, port: dialled }, service } : { destination: { ip, port: dialled }, service: undefined };
+    if (ip === undefined || dialled === undefined)
+      throw cliError("CLI_NOT_FOUND", `Service ${to.namespace}/${to.name} has no address or no port to dial`);
+    return service.addresses.length > 0
+      ? { destination: { ip, port: dialled }, service }
+      : { destination: { ip, port: dialled }, service: undefined };
   }
   const workload = findWorkloads(to, view.workloads)[0];
   const ip = workload?.addresses[0];
-  if (workload === undefined || ip === undefined) throw cliError("CLI_NOT_FOUND", `${to.kind}/${to.name} has no running pod in namespace ${to.namespace}`);
-  if (port === undefined) throw cliError("CLI_USAGE", `A pod is dialled by port: add --port, or write ${to.kind}/${to.name}:9080`);
+  if (workload === undefined || ip === undefined)
+    throw cliError("CLI_NOT_FOUND", `${to.kind}/${to.name} has no running pod in namespace ${to.namespace}`);
+  if (port === undefined)
+    throw cliError("CLI_USAGE", `A pod is dialled by port: add --port, or write ${to.kind}/${to.name}:9080`);
   return { destination: { ip, port }, service: undefined };
 }

@@ -63,7 +63,9 @@ async function proxyStatus(access: MeshAccess, node: string, nowMs: number): Pro
   try {
     const dump = await nodeDump(access, node);
     const states = Object.values(dump.workloadState ?? {});
-    const left = dump.certificates.flatMap(({ certChain }) => (certChain[0] === undefined ? [] : [Date.parse(certChain[0].expirationTime) - nowMs]));
+    const left = dump.certificates.flatMap(({ certChain }) =>
+      certChain[0] === undefined ? [] : [Date.parse(certChain[0].expirationTime) - nowMs],
+    );
     return {
       node,
       reachable: true,
@@ -72,13 +74,27 @@ async function proxyStatus(access: MeshAccess, node: string, nowMs: number): Pro
       pending: states.filter(({ state }) => state !== "Up").length,
       workloads: dump.workloads.length,
       policies: dump.policies.length,
-      connections: states.reduce((sum, { connections }) => sum + (connections?.inbound.length ?? 0) + (connections?.outbound.length ?? 0), 0),
+      connections: states.reduce(
+        (sum, { connections }) => sum + (connections?.inbound.length ?? 0) + (connections?.outbound.length ?? 0),
+        0,
+      ),
       certificates: dump.certificates.length,
       leftMs: left.length === 0 ? undefined : Math.min(...left),
     };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    return { node, reachable: false, problem, pods: 0, pending: 0, workloads: 0, policies: 0, connections: 0, certificates: 0, leftMs: undefined };
+    return {
+      node,
+      reachable: false,
+      problem,
+      pods: 0,
+      pending: 0,
+      workloads: 0,
+      policies: 0,
+      connections: 0,
+      certificates: 0,
+      leftMs: undefined,
+    };
   }
 }
 
@@ -99,7 +115,15 @@ function statusText(status: Status): string {
     ]),
     renderTable([
       ["NAMESPACE", "POD", "NODE", "ADDRESS", "READY", "RESTARTS", "MESH"],
-      ...pods.map((pod) => [pod.namespace, pod.name, pod.node, pod.ips[0] ?? "", pod.ready ? "yes" : "no", String(pod.restarts), meshState(pod)]),
+      ...pods.map((pod) => [
+        pod.namespace,
+        pod.name,
+        pod.node,
+        pod.ips[0] ?? "",
+        pod.ready ? "yes" : "no",
+        String(pod.restarts),
+        meshState(pod),
+      ]),
     ]),
     status.healthy ? "healthy\n" : "not healthy: ambit check says what and what to do\n",
   ];
