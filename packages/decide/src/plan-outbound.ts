@@ -75,18 +75,23 @@ function plan(view: MeshView, facts: OutboundFacts, context: OutboundContext, tr
 
   const found = findUpstream(resolver, context.network, destination);
   switch (found.kind) {
+    case "upstream":
+      return toUpstream(planning, found.upstream, addressed);
     case "noEndpoint":
       return noHealthyUpstream(planning, found.service);
     case "passthrough":
-      note(trace, "resolve", `service ${keyOf(found.service)} asks for its connections to be left alone`);
+      note(trace, "resolve", `service ${keyOf(found.service)} asks for its connections to be left alone`, true);
       return { kind: "tcp", source, remote: destination, reason: "passthrough", destinationService: found.service };
     case "unknown":
       if (addressed !== undefined) return noHealthyUpstream(planning, addressed);
       note(trace, "resolve", `${destination.ip} is not in the mesh`, true);
       return { kind: "tcp", source, remote: destination, reason: "passthrough" };
   }
+}
 
-  const { upstream } = found;
+/** Through the gateway of its network, through its own waypoint when no service was addressed, or straight to it. */
+function toUpstream(planning: Planning, upstream: Upstream, addressed: Service | undefined): OutboundPlan {
+  const { source, trace } = planning;
   note(trace, "endpoint", `${upstream.workload.uid} port ${upstream.port}`);
   if (upstream.workload.network !== source.network) return throughGateway(planning, upstream, addressed, false);
   if (addressed === undefined && upstream.workload.waypoint !== undefined) {

@@ -9,7 +9,7 @@ import {
   type Node,
 } from "@ambit/api";
 import { type Authorization, asMeshError, Backoff, type Clock, type Counter, type Logger } from "@ambit/core";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import { AsyncQueue } from "./async-queue.ts";
 import { type DeltaStreamDeps, type DeltaStreamOptions, openDeltaStream } from "./delta-stream.ts";
 import type { AddressResource, MeshUpdate } from "./mesh-update.ts";
@@ -168,21 +168,22 @@ export class DeltaClient {
   }
 }
 
+/** A stream that breaks off together with its connection is reported by any of these. */
+const BROKEN_OFF: ReadonlySet<unknown> = new Set([
+  Code.Unavailable,
+  Code.Unknown,
+  Code.Canceled,
+  Code.DeadlineExceeded,
+  Code.Aborted,
+  Code.Internal,
+]);
+
 /** `streaming`: something had been received. */
 function terminationOf(error: unknown, streaming: boolean): Termination {
-  if (!(error instanceof ConnectError)) return streaming ? "Error" : "ConnectionError";
-  switch (error.code) {
-    // A stream that breaks off together with its connection is reported by any of these.
-    case Code.Unavailable:
-    case Code.Unknown:
-    case Code.Canceled:
-    case Code.DeadlineExceeded:
-    case Code.Aborted:
-    case Code.Internal:
-      return streaming ? "Reconnect" : "ConnectionError";
-    default:
-      return "Error";
-  }
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+  if (BROKEN_OFF.has(code)) return streaming ? "Reconnect" : "ConnectionError";
+  // Any other number is a status that the server gave; what has none failed on our side.
+  return typeof code === "number" || streaming ? "Error" : "ConnectionError";
 }
 
 function describe(error: unknown): string {
