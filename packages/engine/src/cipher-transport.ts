@@ -153,29 +153,35 @@ export class TcpCipherTransport implements CipherTransport, FdHandler {
   }
 }
 
+const NOTHING = new Uint8Array(0);
 const discarded = allocPinned(16 * 1024);
 
 /** Records inside another stream: they are copied once each way between that stream and the BIO. */
 export class StreamCipherTransport implements CipherTransport {
   readonly #stream: ByteStream;
+  readonly #bio: number;
+  readonly #end: CipherEnd;
+  readonly #onEnd: () => void;
+  /** Received while the channel was paused and the BIO full. */
+  readonly #unread: Uint8Array[] = [];
   #gone = false;
   #blocked = false;
   #finished = false;
+  #ended = false;
 
   constructor(stream: ByteStream, bio: number, end: CipherEnd, onEnd: () => void) {
     this.#stream = stream;
+    this.#bio = bio;
+    this.#end = end;
+    this.#onEnd = onEnd;
     stream.handle({
       onData: (chunk) => {
-        // The BIO has room for one piece at least, because the channel reads it empty each time.
-        for (let at = 0; at < chunk.length && !this.#gone && !this.#finished; ) {
-          const taken = openssl.BIO_write(bio, chunk.subarray(at), chunk.length - at);
-          if (taken <= 0) return;
-          at += taken;
-          end.onReadable();
-        }
+        const left = this.#feed(chunk);
+        if (left.length > 0) this.#unread.push(left.slice());
       },
       onEnd: () => {
-        if (!this.#gone && !this.#finished) onEnd();
+        this.#ended = true;
+        if (this.#unread.length === 0 && !this.#gone && !this.#finished) this.#onEnd();
       },
       onError: (error) => {
         if (!this.#gone) end.onBroken(error);
@@ -199,8 +205,34 @@ export class StreamCipherTransport implements CipherTransport {
   }
 
   setReading(on: boolean): void {
-    if (on) this.#stream.resume();
-    else this.#stream.pause();
+    if (!on) {
+      this.#stream.pause();
+      return;
+    }
+    for (let first = this.#unread[0]; first !== undefined; first = this.#unread[0]) {
+      const left = this.#feed(first);
+      if (left.length > 0) {
+        this.#unread[0] = left;
+        return;
+      }
+      this.#unread.shift();
+    }
+    if (this.#gone || this.#finished) return;
+    if (this.#ended) this.#onEnd();
+    else this.#stream.resume();
+  }
+
+  /** Gives the channel what fits into the BIO, piece by piece; what is left over comes back. */
+  #feed(chunk: Uint8Array): Uint8Array {
+    let left = chunk;
+    while (left.length > 0 && !this.#gone && !this.#finished) {
+      if (this.#unread.length > 0 && this.#unread[0] !== chunk) return left;
+      const taken = openssl.BIO_write(this.#bio, left, left.length);
+      if (taken <= 0) return left;
+      left = left.subarray(taken);
+      this.#end.onReadable();
+    }
+    return NOTHING;
   }
 
   finish(): void {

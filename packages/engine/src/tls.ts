@@ -49,6 +49,7 @@ class TlsChannel implements SecureChannel, CipherEnd, FdHandler {
   readonly #bio: number;
   readonly #transport: CipherTransport;
   readonly #scratch: Slab;
+  readonly #nested: boolean;
   #state: "handshake" | "open" | "closing" | "closed" = "handshake";
   #unflushed = 0;
   #flushDue = false;
@@ -61,8 +62,9 @@ class TlsChannel implements SecureChannel, CipherEnd, FdHandler {
     this.#reactor = reactor;
     this.#handler = handler;
     this.#ssl = tlsCredentials(options.credentials).newSession(options.role);
-    const incoming = stream instanceof TcpStream ? 0 : INCOMING_BYTES;
-    openssl.BIO_new_bio_pair(bioPair.address, BACKLOG_BYTES, bioPair.address + 8, incoming);
+    this.#nested = !(stream instanceof TcpStream);
+    // A size of 0 would mean 17 KiB; nothing is ever written to the unused direction.
+    openssl.BIO_new_bio_pair(bioPair.address, BACKLOG_BYTES, bioPair.address + 8, this.#nested ? INCOMING_BYTES : 1);
     const inner = readPointer(bioPair.view, 0);
     this.#bio = readPointer(bioPair.view, 8);
     if (stream instanceof TcpStream) {
@@ -115,10 +117,8 @@ class TlsChannel implements SecureChannel, CipherEnd, FdHandler {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.#state === "closed") return;
-    this.#transport.setReading(true);
-    // OpenSSL may hold records that the socket no longer announces.
-    this.#reactor.again(this);
+    // OpenSSL may hold records that the socket no longer announces. Not at once: `onData` must not come from inside this call.
+    if (this.#state !== "closed") this.#reactor.again(this);
   }
 
   close(): void {
@@ -141,6 +141,7 @@ class TlsChannel implements SecureChannel, CipherEnd, FdHandler {
 
   onEvents(): void {
     this.onReadable();
+    if (this.#state !== "closed" && !this.#paused) this.#transport.setReading(true);
   }
 
   onReadable(): void {
@@ -198,8 +199,8 @@ class TlsChannel implements SecureChannel, CipherEnd, FdHandler {
         break;
       }
       length += count;
-      // Asking once more would make OpenSSL ask a socket that has just been emptied.
-      if (openssl.SSL_has_pending(this.#ssl) === 0) {
+      // Asking once more would make OpenSSL ask a socket that has just been emptied. A tunnel does not announce what the BIO still holds.
+      if (!this.#nested && openssl.SSL_has_pending(this.#ssl) === 0) {
         more = false;
         break;
       }
