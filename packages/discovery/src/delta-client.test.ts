@@ -169,7 +169,7 @@ test("run() refuses one bad resource and keeps the good ones of the same answer"
   const { client, state } = start();
   await eventually(() => client.ready);
   assert.deepEqual(
-    [...state.policies()].map(({ name }) => name),
+    state.policies().map(({ name }) => name),
     ["good"],
   );
   await eventually(() => plane.stream.answers(AUTHORIZATION_TYPE_URL).length > 0);
@@ -254,7 +254,13 @@ test("run() survives a storm of restarts with the state of the last one, over on
     } else await eventually(() => client.connected);
   }
   await eventually(() => {
-    assert.deepEqual([...state.workloads()].map(({ name }) => name).sort(), ["w12", "w13", "w14"]);
+    assert.deepEqual(
+      state
+        .workloads()
+        .map(({ name }) => name)
+        .sort(),
+      ["w12", "w13", "w14"],
+    );
     assert.equal(plane.openStreams, 1);
   });
 });

@@ -94,9 +94,9 @@ test("parseMeshDump() gives back every field that dumpMesh() was given", () => {
     authorizations: { upserts: [{ name: "shop/p", resource: policy }], removals: [] },
   });
   const again = parseMeshDump(overJson(dumpMesh(state)));
-  assert.deepEqual([...again.workloads()], [everything]);
-  assert.deepEqual([...again.services()], [web]);
-  assert.deepEqual([...again.policies()], [policy]);
+  assert.deepEqual(again.workloads(), [everything]);
+  assert.deepEqual(again.services(), [web]);
+  assert.deepEqual(again.policies(), [policy]);
   assert.deepEqual(
     [...again.stagedEndpoints()].map(([key]) => key),
     ["shop/late.shop.svc.cluster.local"],

@@ -46,12 +46,18 @@ export const SPELLING = {
 
 /** @source ztunnel src/state.rs ProxyState Serialize; istio istioctl/pkg/writer/ztunnel/configdump */
 export function dumpMesh(state: MeshState): MeshDump {
-  const services = [...state.services()].sort(byText(keyOfService));
+  const services = state.services().toSorted(byText(keyOfService));
   const staged = [...state.stagedEndpoints()].sort(byText(([key]) => key));
   return {
-    workloads: [...state.workloads()].sort(byText((workload) => workload.uid)).map(dumpWorkload),
+    workloads: state
+      .workloads()
+      .toSorted(byText((workload) => workload.uid))
+      .map(dumpWorkload),
     services: services.map((service) => dumpService(service, state.endpoints(keyOfService(service)))),
-    policies: [...state.policies()].sort(byText((policy) => `${policy.namespace}/${policy.name}`)).map(dumpPolicy),
+    policies: state
+      .policies()
+      .toSorted(byText((policy) => `${policy.namespace}/${policy.name}`))
+      .map(dumpPolicy),
     stagedServices: Object.fromEntries(staged.map(([key, endpoints]) => [key, dumpEndpoints(endpoints)])),
   };
 }

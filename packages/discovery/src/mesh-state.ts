@@ -123,16 +123,16 @@ export class MeshState implements MeshView {
     return this.#policies.ofWholeMesh();
   }
 
-  workloads(): Iterable<Workload> {
-    return this.#workloads.all();
+  workloads(): readonly Workload[] {
+    return [...this.#workloads.all()];
   }
 
-  services(): Iterable<Service> {
-    return this.#services.all();
+  services(): readonly Service[] {
+    return [...this.#services.all()];
   }
 
-  policies(): Iterable<Authorization> {
-    return this.#policies.all();
+  policies(): readonly Authorization[] {
+    return [...this.#policies.all()];
   }
 
   /** Endpoints whose service has not arrived. */

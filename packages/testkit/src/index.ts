@@ -1,4 +1,5 @@
 // Fakes, builders and labs; imported by tests only.
+export * from "./authorization-builder.ts";
 export * from "./builders.ts";
 export * from "./certificates.ts";
 export * from "./eventually.ts";
