@@ -184,6 +184,16 @@ test("a MeshUpdate means the same after it was sent to another thread", () => {
   assert.deepEqual([...there.policies()], [...here.policies()]);
 });
 
+test("snapshot() sent to another thread gives the same state there, the order of address holders included", () => {
+  const [here, there] = [new MeshState(), new MeshState()];
+  here.apply(workloads(pod.named("old").build(), pod.named("new").build()));
+  here.apply(workloads(pod.named("old").onNode("n9").build()));
+  here.apply({ ...services(web.build()), ...policies(authorization().named("p").build()) });
+  there.apply(structuredClone(here.snapshot()));
+  assert.deepEqual([there.workloads(), there.services(), there.policies()], [here.workloads(), here.services(), here.policies()]);
+  assert.equal(there.workloadByAddress("", ip("10.0.0.1"))?.name, "new");
+});
+
 test("MeshState answers like plain lists after any generated history", () => {
   const seed = Number(process.env["DISCOVERY_SEED"] ?? Date.now() % 2 ** 31);
   const random = seededRandom(seed);

@@ -135,6 +135,23 @@ export class MeshState implements MeshView {
     return [...this.#policies.all()];
   }
 
+  /** Everything that is held, as one update: applied to an empty state elsewhere it gives the same answers. */
+  snapshot(): MeshUpdate {
+    const workloads = this.workloads().map((workload) => ({
+      name: workload.uid,
+      resource: { kind: "workload", workload } as const,
+    }));
+    const services = this.services().map((service) => ({
+      name: keyOfService(service),
+      resource: { kind: "service", service } as const,
+    }));
+    const policies = this.policies().map((resource) => ({ name: keyOfPolicy(resource), resource }));
+    return {
+      addresses: { upserts: [...workloads, ...services], removals: [] },
+      authorizations: { upserts: policies, removals: [] },
+    };
+  }
+
   /** Endpoints whose service has not arrived. */
   *stagedEndpoints(): Generator<readonly [service: NamespacedHostname, endpoints: readonly Endpoint[]]> {
     for (const key of this.#workloads.claimedServices()) {
