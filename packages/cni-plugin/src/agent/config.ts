@@ -19,6 +19,16 @@ const selectors = z.array(z.strictObject({ podSelector: labelSelector, namespace
 const address = (family: 4 | 6) =>
   z.string().refine((text) => parseIp(text)?.includes(":") === (family === 6), { error: `must be an IPv${family} address` });
 
+/** Text that is no YAML stays text, and the schema then says what was expected. */
+function parsedYaml(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  try {
+    return parseYaml(value);
+  } catch {
+    return value;
+  }
+}
+
 export const agentConfigSpec = {
   nodeName: {
     env: ["NODE_NAME"],
@@ -43,10 +53,7 @@ export const agentConfigSpec = {
   enablementSelectors: {
     env: ["AMBIENT_ENABLEMENT_SELECTOR"],
     description: "YAML list of podSelector and namespaceSelector pairs; any one that matches enrols a pod.",
-    schema: z.preprocess(
-      (value) => (typeof value === "string" ? parseYaml(value) : value),
-      selectors.default(DEFAULT_SELECTORS as z.output<typeof selectors>),
-    ),
+    schema: z.preprocess(parsedYaml, selectors.default(DEFAULT_SELECTORS as z.output<typeof selectors>)),
   },
   captureDns: {
     env: ["AMBIENT_DNS_CAPTURE"],

@@ -1,8 +1,8 @@
 // Puts a pod's redirection in place, checks it, repairs it and takes it out again.
 import { type Logger, MeshError } from "@ambit/core";
-import type { IpFamily, Netns, RuleRunner, RunCommand } from "@ambit/linux";
+import type { IpFamily, Netns, RuleRunner, RunCommand, SavedTables } from "@ambit/linux";
 import { inpodRules, type ProbeSources, type RedirectionSettings } from "./redirection.ts";
-import { ensureReplyRoute, missingReplyRoute, removeReplyRoute } from "./reply-route.ts";
+import { addReplyRoute, missingReplyRoute, type ReplyRoute, readReplyRoute, removeReplyRoute } from "./reply-route.ts";
 import { applyText, compareRules, guardRules, removalText } from "./rule-set.ts";
 
 export interface RedirectorDeps {
@@ -26,6 +26,13 @@ export interface Inspection {
   readonly differences: readonly string[];
 }
 
+/** What one address family holds at one moment. */
+interface Found {
+  readonly family: IpFamily;
+  readonly saved: SavedTables;
+  readonly route: ReplyRoute;
+}
+
 const TCP_LOOSE_FILE = "/proc/sys/net/netfilter/nf_conntrack_tcp_loose";
 
 export class Redirector {
@@ -38,18 +45,7 @@ export class Redirector {
   }
 
   async inspect(netns: Netns, settings: RedirectionSettings): Promise<Inspection> {
-    const parts = await Promise.all(
-      this.#families().map(async (family) => {
-        const saved = await this.#deps.runner.save(family, netns);
-        const comparison = compareRules(inpodRules(settings, this.#options.probes, family), saved);
-        const routes = await missingReplyRoute(this.#deps.run, netns, family);
-        return {
-          residue: comparison.residue,
-          differences: [...comparison.differences.map((text) => `IPv${family} ${text}`), ...routes],
-        };
-      }),
-    );
-    return { residue: parts.some((part) => part.residue), differences: parts.flatMap((part) => part.differences) };
+    return this.#explained("read", async () => this.#compare(await this.#readAll(netns), settings));
   }
 
   /**
@@ -59,15 +55,16 @@ export class Redirector {
    */
   async ensure(netns: Netns, settings: RedirectionSettings, onDrift: OnDrift): Promise<EnsureOutcome> {
     return this.#explained("put in place", async () => {
-      const { residue, differences } = await this.inspect(netns, settings);
+      const found = await this.#readAll(netns);
+      const { residue, differences } = this.#compare(found, settings);
       if (differences.length === 0) return "unchanged";
       if (!residue || onDrift === "overwrite") {
         if (residue) this.#deps.logger.warn("Redirection rules differ, writing over them", { differences });
-        await this.#apply(netns, settings);
+        await this.#apply(netns, settings, found);
         return "applied";
       }
       this.#deps.logger.warn("Redirection rules differ, repairing them behind guard rails", { differences });
-      await this.#repair(netns, settings);
+      await this.#repair(netns, settings, found);
       return "repaired";
     });
   }
@@ -78,25 +75,47 @@ export class Redirector {
    */
   async remove(netns: Netns): Promise<void> {
     await this.#explained("removed", async () => {
-      for (const family of this.#families()) {
-        await this.#removeRules(netns, family, false);
-        await removeReplyRoute(this.#deps.run, netns, family);
+      await this.#inEveryFamily(async (family) => {
+        const found = await this.#read(netns, family);
+        await this.#removeRules(netns, found, false);
+        await removeReplyRoute(this.#deps.run, netns, found.route);
         const left = removalText(await this.#deps.runner.save(family, netns), false);
         if (left !== "")
           throw new MeshError("CNI_REDIRECTION_FAILED", `IPv${family} rules are still there after removal: ${left}`);
-      }
+      });
       await this.#adoptConnections(netns, true);
     });
   }
 
+  async #readAll(netns: Netns): Promise<readonly Found[]> {
+    return this.#inEveryFamily((family) => this.#read(netns, family));
+  }
+
+  async #read(netns: Netns, family: IpFamily): Promise<Found> {
+    const { runner, run } = this.#deps;
+    const [saved, route] = await together([runner.save(family, netns), readReplyRoute(run, netns, family)]);
+    return { family, saved, route };
+  }
+
+  #compare(found: readonly Found[], settings: RedirectionSettings): Inspection {
+    const parts = found.map(({ family, saved, route }) => {
+      const comparison = compareRules(inpodRules(settings, this.#options.probes, family), saved);
+      const differences = [...comparison.differences.map((text) => `IPv${family} ${text}`), ...missingReplyRoute(route)];
+      return { residue: comparison.residue, differences };
+    });
+    return { residue: parts.some((part) => part.residue), differences: parts.flatMap((part) => part.differences) };
+  }
+
   /** Routes come first: a reply that is marked before its route exists would leave the pod. */
-  async #apply(netns: Netns, settings: RedirectionSettings): Promise<void> {
-    for (const family of this.#families()) await ensureReplyRoute(this.#deps.run, netns, family);
-    await this.#adoptConnections(netns, false);
-    for (const family of this.#families()) {
-      const rules = inpodRules(settings, this.#options.probes, family);
-      await this.#deps.runner.restore(family, applyText(rules, await this.#deps.runner.save(family, netns)), netns);
-    }
+  async #apply(netns: Netns, settings: RedirectionSettings, found: readonly Found[]): Promise<void> {
+    await together([
+      ...found.map(({ route }) => addReplyRoute(this.#deps.run, netns, route)),
+      this.#adoptConnections(netns, false),
+    ]);
+    await this.#inEveryFamily(async (family) => {
+      const saved = found.find((part) => part.family === family)?.saved ?? new Map();
+      await this.#deps.runner.restore(family, applyText(inpodRules(settings, this.#options.probes, family), saved), netns);
+    });
   }
 
   /**
@@ -114,14 +133,12 @@ export class Redirector {
   }
 
   /** Order: close, take out, put in, check, open. A failure anywhere leaves the pod closed for the next try. */
-  async #repair(netns: Netns, settings: RedirectionSettings): Promise<void> {
+  async #repair(netns: Netns, settings: RedirectionSettings, found: readonly Found[]): Promise<void> {
     const { runner } = this.#deps;
-    for (const family of this.#families()) {
-      await runner.restore(family, applyText({ family, ...guardRules }, await runner.save(family, netns)), netns);
-    }
-    for (const family of this.#families()) await this.#removeRules(netns, family, true);
-    await this.#apply(netns, settings);
-    for (const family of this.#families()) await this.#removeGuard(netns, settings, family);
+    await together(found.map(({ family, saved }) => runner.restore(family, applyText({ family, ...guardRules }, saved), netns)));
+    await together(found.map((part) => this.#removeRules(netns, part, true)));
+    await this.#apply(netns, settings, await this.#readAll(netns));
+    await this.#inEveryFamily((family) => this.#removeGuard(netns, settings, family));
   }
 
   async #removeGuard(netns: Netns, settings: RedirectionSettings, family: IpFamily): Promise<void> {
@@ -136,13 +153,14 @@ export class Redirector {
     if (text !== "") await runner.restore(family, text, netns);
   }
 
-  async #removeRules(netns: Netns, family: IpFamily, keepGuard: boolean): Promise<void> {
-    const text = removalText(await this.#deps.runner.save(family, netns), keepGuard);
+  async #removeRules(netns: Netns, { family, saved }: Found, keepGuard: boolean): Promise<void> {
+    const text = removalText(saved, keepGuard);
     if (text !== "") await this.#deps.runner.restore(family, text, netns);
   }
 
-  #families(): readonly IpFamily[] {
-    return this.#options.ipv6 ? [4, 6] : [4];
+  /** Both families at once: their rules do not touch each other. */
+  #inEveryFamily<T>(action: (family: IpFamily) => Promise<T>): Promise<T[]> {
+    return together((this.#options.ipv6 ? ([4, 6] as const) : ([4] as const)).map(action));
   }
 
   async #explained<T>(what: string, action: () => Promise<T>): Promise<T> {
@@ -153,4 +171,10 @@ export class Redirector {
       throw new MeshError("CNI_REDIRECTION_FAILED", `The pod's redirection could not be ${what}: ${reason}`, { cause: error });
     }
   }
+}
+
+/** Like Promise.all, but a failure is thrown only when nothing is under way any more: a second try must not meet the rest of the first. */
+async function together<T extends readonly unknown[]>(parts: { [Index in keyof T]: Promise<T[Index]> }): Promise<T> {
+  await Promise.allSettled(parts);
+  return Promise.all(parts) as unknown as Promise<T>;
 }
