@@ -8,11 +8,12 @@ const PIPE_BYTES = 256 * 1024;
 /** Idle pipes kept for the next relay of the thread. */
 const POOLED_PIPES = 16;
 
-const pool: Pipe[] = [];
+// Per loop: the pipes are closed with the other descriptors of their loop.
+const pools = new WeakMap<Reactor, Pipe[]>();
 
 /** Starts moving bytes from `source` to `sink`, which must have no backlog. undefined when no pipe can be had: copying goes on. */
 export function openSplicePump(reactor: Reactor, source: TcpStream, sink: TcpStream): SplicePump | undefined {
-  const pipe = pool.pop() ?? newPipe(reactor);
+  const pipe = poolOf(reactor).pop() ?? newPipe(reactor);
   return pipe === undefined ? undefined : new SplicePump(reactor, source, sink, pipe);
 }
 
@@ -61,6 +62,7 @@ export class SplicePump {
     const pipe = this.#pipe;
     if (pipe === undefined) return;
     this.#pipe = undefined;
+    const pool = poolOf(this.#reactor);
     if (this.#inPipe === 0 && pool.length < POOLED_PIPES) {
       pool.push(pipe);
       return;
@@ -87,6 +89,15 @@ export class SplicePump {
     }
     if (wasWaiting) this.#sink.setFeeder(undefined);
   }
+}
+
+function poolOf(reactor: Reactor): Pipe[] {
+  let pool = pools.get(reactor);
+  if (pool === undefined) {
+    pool = [];
+    pools.set(reactor, pool);
+  }
+  return pool;
 }
 
 function newPipe(reactor: Reactor): Pipe | undefined {
