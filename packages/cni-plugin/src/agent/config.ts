@@ -1,6 +1,6 @@
 // Configuration of the node agent: environment names are those of Istio's node agent where it has the same setting.
 import { parseIp } from "@ambit/core";
-import { type ConfigOf, type ConfigSpec, configTypes } from "@ambit/runtime";
+import { type ConfigOf, type ConfigSpec, configTypes, parseLogFilter } from "@ambit/runtime";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { DEFAULT_SELECTORS } from "../eligibility.ts";
@@ -137,10 +137,23 @@ export const agentConfigSpec = {
     description: "Port of /healthz and /readyz.",
     schema: configTypes.integer(0, 65535).default(8000),
   },
-  logLevel: {
+  logFilter: {
     env: ["AMBIT_LOG_LEVEL"],
-    description: "Log filter: a level, and exceptions by scope.",
-    schema: configTypes.text().default("info"),
+    description: "Log filter: a level, and exceptions by scope, such as info,cni:zds=debug.",
+    schema: configTypes
+      .text()
+      .default("info")
+      .transform((text, context) => {
+        const filter = parseLogFilter(text);
+        if (filter !== undefined) return filter;
+        context.addIssue({ code: "custom", message: "must be a level, or levels by scope such as info,cni:zds=debug" });
+        return z.NEVER;
+      }),
+  },
+  logFormat: {
+    env: ["LOG_FORMAT"],
+    description: "Log lines as text or json.",
+    schema: z.enum(["text", "json"]).default("text"),
   },
 } satisfies ConfigSpec;
 
