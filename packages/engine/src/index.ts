@@ -4,3 +4,6 @@ export { driveEngine, type EngineDriver } from "./drive-engine.ts";
 export { createEngine, type EngineLoop } from "./engine.ts";
 export * from "./errors.ts";
 export { relay } from "./relay.ts";
+export { runWorker } from "./run-worker.ts";
+export { type SelfTest, selfTest } from "./self-test.ts";
+export { startWorkerPool } from "./worker-pool.ts";

@@ -8,9 +8,11 @@ export const WOULD_BLOCK = -1;
 const MSG_NOSIGNAL = 0x4000;
 
 // Unlike an address, an argument of this type keeps its buffer alive during the call; it is for memory that is no slab.
-const { functions: direct } = bindForeign<{ send(fd: number, bytes: Uint8Array, length: number, flags: number): number }>([
+const binding = bindForeign<{ send(fd: number, bytes: Uint8Array, length: number, flags: number): number }>([
   ["int64_t send(int, const uint8_t *, uint64_t, int)", "send(2)"],
 ]);
+const direct = binding.functions;
+export const missingSocketSymbols = binding.missing;
 
 /** Bytes read, 0 at the end, WOULD_BLOCK, or below that -errno - 1. */
 export function readSocket(fd: number, slab: Slab, offset: number, length: number): number {
