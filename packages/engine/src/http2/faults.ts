@@ -30,7 +30,8 @@ export type Http2ErrorCode =
   | "ENGINE_HTTP2_REFUSED"
   | "ENGINE_HTTP2_PEER_SILENT"
   | "ENGINE_HTTP2_SESSION_CLOSED"
-  | "ENGINE_HTTP2_HEADERS_INVALID";
+  | "ENGINE_HTTP2_HEADERS_INVALID"
+  | "ENGINE_HTTP2_INTERNAL";
 
 export const http2Errors = {
   ENGINE_HTTP2_PROTOCOL_BROKEN: {
@@ -56,6 +57,7 @@ export const http2Errors = {
   },
   ENGINE_HTTP2_SESSION_CLOSED: { summary: "The connection below ended while streams were open", retry: "later", flag: "CONNECT" },
   ENGINE_HTTP2_HEADERS_INVALID: { summary: "A header list cannot be sent or is malformed", retry: "no" },
+  ENGINE_HTTP2_INTERNAL: { summary: "A mistake of our own while a frame was handled; the session was ended", retry: "no" },
 } satisfies Record<Http2ErrorCode, ErrorSpec>;
 
 /** A broken rule. `streamId` 0 ends the connection, another one only that stream. Never leaves `http2/`. */
