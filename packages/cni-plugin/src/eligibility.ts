@@ -1,7 +1,7 @@
 // Which pods are taken into the mesh, and in words why or why not.
 import { type LabelSelector, type Labels, selectorMatches } from "./label-selector.ts";
 
-export const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
+const DATAPLANE_MODE_LABEL = "istio.io/dataplane-mode";
 const SIDECAR_ANNOTATION = "sidecar.istio.io/status";
 
 /** What enrolment depends on. */

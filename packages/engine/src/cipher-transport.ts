@@ -15,7 +15,7 @@ import type { ByteStream, EngineTimer } from "./contract.ts";
 import { streamError } from "./errors.ts";
 import { openssl } from "./openssl.ts";
 import type { FdHandler, Reactor } from "./reactor.ts";
-import { failedErrno, WOULD_BLOCK, writeSocketAddress } from "./socket-io.ts";
+import { failedErrno, readSocket, WOULD_BLOCK, writeSocketAddress } from "./socket-io.ts";
 
 const SHUT_WR = 1;
 /** How long a finished connection waits for the peer to end its side, so that our last bytes are not destroyed by a reset. */
@@ -125,9 +125,9 @@ export class TcpCipherTransport implements CipherTransport, FdHandler {
   }
 
   #discard(): void {
-    const count = libc.read(this.#fd, discarded.address, discarded.bytes.length);
+    const count = readSocket(this.#fd, discarded, 0, discarded.bytes.length);
     if (count === 0) this.#close(false);
-    else if (count < 0 && socketError(this.#fd) !== 0) this.#close(true);
+    else if (count < WOULD_BLOCK) this.#close(true);
   }
 
   #close(reset: boolean): void {

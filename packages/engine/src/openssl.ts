@@ -208,7 +208,8 @@ const TLSEXT_ERR_ALERT_FATAL = 2;
 let selectH2: bigint | undefined;
 
 function registerSelectH2(): bigint {
-  const prototype = koffi.proto("int ambit_alpn_select(uint64_t, uint64_t, uint64_t, uint64_t, uint32_t, uint64_t)");
+  // Without a name: types are shared by all threads, and a name could be declared only once.
+  const prototype = koffi.proto("int", ["uint64_t", "uint64_t", "uint64_t", "uint64_t", "uint32_t", "uint64_t"]);
   const select = (_ssl: number, out: number, outLength: number, offered: number, offeredLength: number): number => {
     if (!offersH2(copyFromC(Number(offered), offeredLength))) return TLSEXT_ERR_ALERT_FATAL;
     koffi.encode(BigInt(out), "uint64_t", BigInt(ALPN_H2.address + 1));

@@ -129,7 +129,10 @@ class TlsChannel implements SecureChannel, CipherEnd, FdHandler {
     if (this.#state !== "open") return;
     openssl.SSL_shutdown(this.#ssl);
     this.#state = "closing";
-    this.#deadline = this.#reactor.after(CLOSE_DEADLINE_MS, () => this.#finish(undefined, "reset"));
+    this.#deadline = this.#reactor.after(CLOSE_DEADLINE_MS, () => {
+      const message = `The peer has not taken the end of the stream within ${CLOSE_DEADLINE_MS} ms`;
+      this.#finish(engineError("ENGINE_TLS_BACKLOG", message), "reset");
+    });
     this.#flushLater();
   }
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import net from "node:net";
 import { type TestContext, test } from "node:test";
-import { eventually } from "@ambit/testkit";
+import tls from "node:tls";
+import { createTestAuthority, eventually } from "@ambit/testkit";
 import type { WorkerPool } from "./contract.ts";
 import { LOOPBACK } from "./loop.testing.ts";
 import { startWorkerPool } from "./worker-pool.ts";
@@ -89,6 +90,25 @@ test("A worker that throws is replaced and counted; its connections are reset, t
   for (const { socket } of sockets) socket.destroy();
   await pool.stop();
   await eventually(() => readdirSync("/proc/self/fd").length <= before + 8);
+});
+
+test("Workers speak TLS at the same time, each with contexts of its own", async (t) => {
+  const port = await freePort();
+  const authority = createTestAuthority();
+  await start(t, 2, { port, pem: authority.issue({ uris: ["spiffe://cluster.local/ns/a/sa/worker"] }) });
+  const { certChain, privateKey } = authority.issue({ uris: ["spiffe://cluster.local/ns/a/sa/client"] });
+  const options = { port, host: LOOPBACK, cert: certChain, key: privateKey, ca: authority.rootPem, ALPNProtocols: ["h2"] };
+  const answers = Array.from({ length: 40 }, async (_, i) => {
+    const socket = tls.connect({ ...options, checkServerIdentity: () => undefined });
+    socket.write(`hello ${i}`);
+    const answer = String(await new Promise((resolve, reject) => socket.once("data", resolve).once("error", reject)));
+    socket.destroy();
+    return answer;
+  });
+  assert.deepEqual(
+    await Promise.all(answers),
+    [...Array(40).keys()].map((i) => `hello ${i}`),
+  );
 });
 
 test("Idle workers use no CPU", async (t) => {

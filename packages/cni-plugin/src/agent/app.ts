@@ -41,7 +41,7 @@ export interface App {
 }
 
 const ACCEPT_PAUSE_MS = 100;
-export const PLUGIN_SOCKET_NAME = "pluginevent.sock";
+const PLUGIN_SOCKET_NAME = "pluginevent.sock";
 
 /** Constructs, starts nothing. */
 export function buildApp(config: AgentConfig, deps: AppDeps): App {

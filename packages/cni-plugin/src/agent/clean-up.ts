@@ -1,6 +1,7 @@
 // Takes everything of ours out of this node: rules in pods, the node's own rule and sets, the annotations.
-import { asMeshError, hasCode, type Logger, MeshError } from "@ambit/core";
+import { asMeshError, hasCode, type Logger } from "@ambit/core";
 import type { ObjectWriter } from "@ambit/kube";
+import { agentError } from "./errors.ts";
 import type { HostProbes } from "./host-probes.ts";
 import type { NetnsFinder } from "./netns-finder.ts";
 import { describePod, type Pod, PROBLEM_ANNOTATION, REDIRECTION_ANNOTATION } from "./pod.ts";
@@ -32,7 +33,7 @@ export async function cleanUpNode(deps: CleanUpDeps): Promise<void> {
     }
   }
   await deps.hostProbes.remove();
-  if (left.length > 0) throw new MeshError("CNI_REDIRECTION_FAILED", `These pods are still redirected: ${left.join(", ")}`);
+  if (left.length > 0) throw agentError("CNI_REDIRECTION_FAILED", `These pods are still redirected: ${left.join(", ")}`);
 }
 
 async function cleanUpPod({ finder, redirector, writer }: CleanUpDeps, pod: Pod): Promise<void> {

@@ -1,8 +1,7 @@
 // Failures of the node agent.
-import type { ErrorSpec } from "@ambit/core";
+import { type ErrorSpec, MeshError } from "@ambit/core";
 
 export type AgentErrorCode =
-  | "CNI_CONFIG_INVALID"
   | "CNI_REQUEST_INVALID"
   | "CNI_POD_UNKNOWN"
   | "CNI_POD_NOT_ENROLLED"
@@ -16,7 +15,6 @@ export type AgentErrorCode =
   | "CNI_ZDS_PROTOCOL";
 
 export const agentErrors = {
-  CNI_CONFIG_INVALID: { summary: "The agent's configuration cannot be used.", retry: "no" },
   CNI_REQUEST_INVALID: { summary: "A request on the plugin socket is not one that the agent understands.", retry: "no" },
   CNI_POD_UNKNOWN: { summary: "The agent has not heard of the pod from Kubernetes yet.", retry: "later" },
   CNI_POD_NOT_ENROLLED: { summary: "The pod belongs into the mesh and is not in it.", retry: "later" },
@@ -29,3 +27,7 @@ export const agentErrors = {
   CNI_ZTUNNEL_REFUSED: { summary: "The node proxy could not take the pod.", retry: "later" },
   CNI_ZDS_PROTOCOL: { summary: "The node proxy did not speak the protocol; its connection was closed.", retry: "later" },
 } as const satisfies Record<AgentErrorCode, ErrorSpec>;
+
+export function agentError(code: AgentErrorCode, message: string, cause?: unknown): MeshError {
+  return new MeshError(code, message, { cause });
+}

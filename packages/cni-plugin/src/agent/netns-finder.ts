@@ -4,6 +4,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { hasCode, type IpAddress, type Logger, MeshError, parseIp } from "@ambit/core";
 import { type Netns, openNetns, ownNetns, runInNetns } from "@ambit/linux";
+import { agentError } from "./errors.ts";
 import { describePod, type Pod } from "./pod.ts";
 
 export interface NetnsFinder {
@@ -32,7 +33,7 @@ export function createNetnsFinder(logger: Logger, options: NetnsFinderOptions): 
       for (const netns of mounted) if (netns !== found) netns.close();
       if (found !== undefined) return found;
       if (mounted.length === 0) {
-        throw new MeshError(
+        throw agentError(
           "CNI_NETNS_NOT_FOUND",
           `No network namespace in ${options.netnsDirectory} and no process in ${options.procDirectory} belongs to pod ${describePod(pod)} with ${pod.ips.join(", ") || "no address"}`,
         );

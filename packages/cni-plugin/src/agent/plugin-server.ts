@@ -1,9 +1,10 @@
 // The socket on which the CNI plugin asks the agent.
-import { asMeshError, type Clock, hasCode, type IpAddress, type Logger, MeshError, parseIp } from "@ambit/core";
+import { asMeshError, type Clock, hasCode, type IpAddress, type Logger, parseIp } from "@ambit/core";
 import { type Netns, openNetns } from "@ambit/linux";
 import { httpServer } from "@ambit/runtime";
 import { z } from "zod";
 import type { Enrolment } from "./enrolment.ts";
+import { agentError } from "./errors.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { describePod } from "./pod.ts";
 import type { PodCache } from "./pod-cache.ts";
@@ -47,7 +48,7 @@ export function createPluginServer(deps: PluginServerDeps): ReturnType<typeof ht
   const handle = (path: string, action: (body: unknown) => Promise<unknown>) => {
     server.post(path, async (request, reply) => {
       try {
-        if (!deps.isReady()) throw new MeshError("CNI_POD_UNKNOWN", "The agent is still reading the state of this node");
+        if (!deps.isReady()) throw agentError("CNI_POD_UNKNOWN", "The agent is still reading the state of this node");
         reply.code(200);
         return await action(request.body);
       } catch (error) {
@@ -77,7 +78,7 @@ async function add(deps: PluginServerDeps, attachment: Attachment): Promise<unkn
   deps.logger.info("Pod is starting", { pod: describePod(pod), decision: eligibility.kind, reason: eligibility.reason });
   if (eligibility.kind === "skip") return { enrolled: false, reason: eligibility.reason };
   const ips = addressesOf(attachment);
-  if (ips.length === 0) throw new MeshError("CNI_REQUEST_INVALID", `No address was given for pod ${describePod(pod)}`);
+  if (ips.length === 0) throw agentError("CNI_REQUEST_INVALID", `No address was given for pod ${describePod(pod)}`);
   await deps.queue.run(pod.uid, async () => {
     await deps.enrolment.addStartingPod({ pod, netns: openNamed(attachment.Netns), ips, containerId: ContainerID });
   });
@@ -98,13 +99,13 @@ async function check(deps: PluginServerDeps, attachment: Attachment): Promise<un
   if (deps.cache.eligibility(pod).kind === "skip") return { enrolled: false };
   const entry = deps.snapshot.get(pod.uid);
   if (entry === undefined || !isLocated(entry) || !entry.complete) {
-    throw new MeshError(
+    throw agentError(
       "CNI_POD_NOT_ENROLLED",
       deps.watcher.problems().get(pod.uid) ?? `Pod ${describePod(pod)} is not in the mesh`,
     );
   }
   const { differences } = await deps.queue.run(pod.uid, () => deps.redirector.inspect(entry.netns, entry.settings));
-  if (differences.length > 0) throw new MeshError("CNI_POD_NOT_ENROLLED", differences.join("; "));
+  if (differences.length > 0) throw agentError("CNI_POD_NOT_ENROLLED", differences.join("; "));
   return { enrolled: true };
 }
 
@@ -127,10 +128,10 @@ function openNamed(path: string): Netns {
     return openNetns(path);
   } catch (error) {
     if (!hasCode(error, "LINUX_NETNS_INVALID")) throw error;
-    throw new MeshError(
+    throw agentError(
       "CNI_NETNS_UNUSABLE",
       `${error.message}; is the directory of network namespaces mounted into the agent?`,
-      { cause: error },
+      error,
     );
   }
 }
@@ -138,8 +139,7 @@ function openNamed(path: string): Netns {
 function addressesOf(attachment: Attachment): IpAddress[] {
   return (attachment.IPs ?? []).map(({ Address }) => {
     const ip = parseIp(Address.IP);
-    if (ip === undefined)
-      throw new MeshError("CNI_REQUEST_INVALID", `IPs contains ${JSON.stringify(Address.IP)}, not an address`);
+    if (ip === undefined) throw agentError("CNI_REQUEST_INVALID", `IPs contains ${JSON.stringify(Address.IP)}, not an address`);
     return ip;
   });
 }
@@ -148,5 +148,5 @@ function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "(whole)"}: ${issue.message}`).join("; ");
-  throw new MeshError("CNI_REQUEST_INVALID", `Request body: ${problems}`);
+  throw agentError("CNI_REQUEST_INVALID", `Request body: ${problems}`);
 }

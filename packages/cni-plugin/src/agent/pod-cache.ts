@@ -1,7 +1,8 @@
 // This node's pods and the labels of namespaces, as the object source last said.
-import { type Clock, MeshError, type PodUid } from "@ambit/core";
+import type { Clock, PodUid } from "@ambit/core";
 import type { KubeObject, ObjectChange, ObjectSource } from "@ambit/kube";
 import { decideEligibility, type Eligibility, type EligibilityOptions } from "../eligibility.ts";
+import { agentError } from "./errors.ts";
 import { describePod, isCalled, type Pod, podFromObject } from "./pod.ts";
 
 export interface PodCacheDeps {
@@ -62,7 +63,7 @@ export class PodCache {
         unsubscribe();
         const called = `${describePod({ namespace, name })}${uid === "" ? "" : ` (UID ${uid})`}`;
         reject(
-          new MeshError("CNI_POD_UNKNOWN", `Pod ${called} is not known on node ${this.#options.nodeName} after ${timeoutMs} ms`),
+          agentError("CNI_POD_UNKNOWN", `Pod ${called} is not known on node ${this.#options.nodeName} after ${timeoutMs} ms`),
         );
       });
       const unsubscribe = this.#deps.source.subscribe(() => {

@@ -1,6 +1,7 @@
 // Pure: a pod's settings to the packet filter rules that bring its traffic to the node proxy.
-import { DNS_PORT, INBOUND_HBONE_PORT, INBOUND_PLAINTEXT_PORT, MeshError, OUTBOUND_PORT, PROXY_MARK } from "@ambit/core";
+import { DNS_PORT, INBOUND_HBONE_PORT, INBOUND_PLAINTEXT_PORT, OUTBOUND_PORT, PROXY_MARK } from "@ambit/core";
 import type { IpFamily } from "@ambit/linux";
+import { agentError } from "./errors.ts";
 import type { RuleSet, TableRules } from "./rule-set.ts";
 
 /** One pod's choices, from its annotations and the agent's defaults. */
@@ -49,12 +50,10 @@ export function redirectionSettings(
     .filter((name) => name !== "");
   for (const name of virtualInterfaces) {
     if (!/^[A-Za-z0-9_.@-]{1,14}[A-Za-z0-9_.@+-]?$/.test(name)) {
-      throw new MeshError(
+      const said = JSON.stringify(name);
+      throw agentError(
         "CNI_ANNOTATION_INVALID",
-        `Annotation ${VIRTUAL_INTERFACES_ANNOTATION} names ${JSON.stringify(name)}, not an interface`,
-        {
-          details: { annotation: VIRTUAL_INTERFACES_ANNOTATION, value: name },
-        },
+        `Annotation ${VIRTUAL_INTERFACES_ANNOTATION} names ${said}, which is no interface`,
       );
     }
   }

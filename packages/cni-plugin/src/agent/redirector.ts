@@ -1,6 +1,7 @@
 // Puts a pod's redirection in place, checks it, repairs it and takes it out again.
-import { type Logger, MeshError } from "@ambit/core";
+import type { Logger } from "@ambit/core";
 import type { IpFamily, Netns, RuleRunner, RunCommand, SavedTables } from "@ambit/linux";
+import { agentError } from "./errors.ts";
 import { inpodRules, type ProbeSources, type RedirectionSettings } from "./redirection.ts";
 import { addReplyRoute, missingReplyRoute, type ReplyRoute, readReplyRoute, removeReplyRoute } from "./reply-route.ts";
 import { applyText, compareRules, guardRules, removalText } from "./rule-set.ts";
@@ -80,8 +81,7 @@ export class Redirector {
         await this.#removeRules(netns, found, false);
         await removeReplyRoute(this.#deps.run, netns, found.route);
         const left = removalText(await this.#deps.runner.save(family, netns), false);
-        if (left !== "")
-          throw new MeshError("CNI_REDIRECTION_FAILED", `IPv${family} rules are still there after removal: ${left}`);
+        if (left !== "") throw agentError("CNI_REDIRECTION_FAILED", `IPv${family} rules are still there after removal: ${left}`);
       });
       await this.#adoptConnections(netns, true);
     });
@@ -147,7 +147,7 @@ export class Redirector {
     const withoutGuard = new Map([...saved].filter(([table]) => table !== "filter"));
     const wrong = compareRules(inpodRules(settings, this.#options.probes, family), withoutGuard).differences;
     if (wrong.length > 0) {
-      throw new MeshError("CNI_REDIRECTION_FAILED", `IPv${family} rules are not right after a repair: ${wrong.join("; ")}`);
+      throw agentError("CNI_REDIRECTION_FAILED", `IPv${family} rules are not right after a repair: ${wrong.join("; ")}`);
     }
     const text = removalText(new Map([...saved].filter(([table]) => table === "filter")), false);
     if (text !== "") await runner.restore(family, text, netns);
@@ -168,7 +168,7 @@ export class Redirector {
       return await action();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new MeshError("CNI_REDIRECTION_FAILED", `The pod's redirection could not be ${what}: ${reason}`, { cause: error });
+      throw agentError("CNI_REDIRECTION_FAILED", `The pod's redirection could not be ${what}: ${reason}`, error);
     }
   }
 }

@@ -14,7 +14,7 @@ export interface TableRules {
 }
 
 /** From a built-in chain into one of ours. */
-export interface Jump {
+interface Jump {
   readonly from: string;
   readonly to: string;
   readonly at: "start" | "end";

@@ -1,6 +1,7 @@
 // The agent's side of the protocol that tells node proxies which pods are theirs.
-import { type Clock, type Logger, MeshError, type PodUid } from "@ambit/core";
+import type { Clock, Logger, PodUid } from "@ambit/core";
 import type { FdChannel } from "@ambit/linux";
+import { agentError } from "./errors.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { isLocated, type LocatedPod, type PodSnapshot } from "./pod-snapshot.ts";
 import { type Order, type Outcome, ZdsConnection } from "./zds-connection.ts";
@@ -72,14 +73,14 @@ export class ZdsServer {
       const outcome = await answer;
       if (outcome.kind === "acked") return;
       if (outcome.kind === "refused") {
-        throw new MeshError(
+        throw agentError(
           "CNI_ZTUNNEL_REFUSED",
           `The node proxy could not take pod ${pod.namespace}/${pod.name}: ${outcome.reason}`,
         );
       }
       why = outcome.reason;
     }
-    throw new MeshError("CNI_ZTUNNEL_NOT_CONNECTED", `No node proxy took pod ${pod.namespace}/${pod.name}: ${why}`);
+    throw agentError("CNI_ZTUNNEL_NOT_CONNECTED", `No node proxy took pod ${pod.namespace}/${pod.name}: ${why}`);
   }
 
   /** Tells every proxy; nobody waits for the answers. */

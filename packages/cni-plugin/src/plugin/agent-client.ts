@@ -1,6 +1,7 @@
 // Asks the node agent over its Unix socket.
 import { join } from "node:path";
-import { asMeshError, MeshError } from "@ambit/core";
+import { asMeshError } from "@ambit/core";
+import { pluginError } from "./errors.ts";
 import type { PodAddress } from "./invocation.ts";
 
 export interface PodAttachment {
@@ -43,10 +44,10 @@ export function createAgentClient(runDirectory: string, timeoutMs = AGENT_TIMEOU
         return { status: response.statusCode, body: await response.body.text() };
       } catch (error) {
         const reason = asMeshError(error, "CNI_PLUGIN_UNEXPECTED").message;
-        throw new MeshError(
+        throw pluginError(
           "CNI_PLUGIN_AGENT_UNAVAILABLE",
           `The node agent did not answer at ${socketPath}: ${reason}. Is the ambit-cni pod running on this node?`,
-          { cause: error },
+          error,
         );
       } finally {
         await client.destroy();

@@ -1,6 +1,7 @@
 // The CNI commands. Who belongs into the mesh is the agent's decision; the plugin fails closed when it does not get one.
-import { asMeshError, type Logger, MeshError } from "@ambit/core";
+import { asMeshError, type Logger, type MeshError } from "@ambit/core";
 import { type AgentAnswer, type AgentClient, attachmentBody } from "./agent-client.ts";
+import { pluginError } from "./errors.ts";
 import { CNI_VERSIONS, type Invocation } from "./invocation.ts";
 
 export interface CommandDeps {
@@ -59,12 +60,12 @@ async function remove(invocation: Invocation, { agent, logger }: CommandDeps): P
 
 async function check(invocation: Invocation, { agent }: CommandDeps): Promise<string> {
   if (invocation.config.prevResult === undefined) {
-    throw new MeshError("CNI_PLUGIN_CONFIG_INVALID", "CHECK needs prevResult, the result of the ADD that it checks");
+    throw pluginError("CNI_PLUGIN_CONFIG_INVALID", "CHECK needs prevResult, the result of the ADD that it checks");
   }
   if (whyNotOurs(invocation) !== undefined) return "";
   const answer = await agent.post("/cmdcheck", attachmentBody(invocation));
   if (answer.status !== 200) {
-    throw new MeshError(
+    throw pluginError(
       "CNI_PLUGIN_POD_NOT_REDIRECTED",
       `${describePod(invocation)} is not redirected as it should be: ${reasonOf(answer)}`,
     );
@@ -76,18 +77,18 @@ async function status({ agent }: CommandDeps): Promise<string> {
   try {
     const answer = await agent.post("/cmdstatus", {});
     if (answer.status === 200) return "";
-    throw new MeshError("CNI_PLUGIN_NOT_READY", `The node agent is not ready: ${reasonOf(answer)}`);
+    throw pluginError("CNI_PLUGIN_NOT_READY", `The node agent is not ready: ${reasonOf(answer)}`);
   } catch (error) {
     const failure = asMeshError(error, "CNI_PLUGIN_NOT_READY");
     if (failure.code !== "CNI_PLUGIN_AGENT_UNAVAILABLE") throw failure;
-    throw new MeshError("CNI_PLUGIN_NOT_READY", failure.message, { cause: failure });
+    throw pluginError("CNI_PLUGIN_NOT_READY", failure.message, failure);
   }
 }
 
 async function collectGarbage(invocation: Invocation, { agent }: CommandDeps): Promise<string> {
   const attachments = invocation.config["cni.dev/valid-attachments"];
   if (attachments === undefined) {
-    throw new MeshError("CNI_PLUGIN_CONFIG_INVALID", "GC needs cni.dev/valid-attachments: without it every pod would be garbage");
+    throw pluginError("CNI_PLUGIN_CONFIG_INVALID", "GC needs cni.dev/valid-attachments: without it every pod would be garbage");
   }
   const answer = await agent.post("/cmdgc", { ValidContainerIDs: attachments.map((attachment) => attachment.containerID) });
   if (answer.status !== 200) throw refused(invocation, answer);
@@ -105,7 +106,7 @@ function whyNotOurs({ pod, config }: Invocation): string | undefined {
 
 function refused(invocation: Invocation, answer: AgentAnswer): MeshError {
   const what = invocation.command === "GC" ? "Garbage collection" : describePod(invocation);
-  return new MeshError("CNI_PLUGIN_AGENT_REFUSED", `${what} failed at the node agent: ${reasonOf(answer)}`);
+  return pluginError("CNI_PLUGIN_AGENT_REFUSED", `${what} failed at the node agent: ${reasonOf(answer)}`);
 }
 
 function describePod({ pod }: Invocation): string {

@@ -1,5 +1,5 @@
 // Failures that the plugin reports to the container runtime.
-import type { ErrorSpec } from "@ambit/core";
+import { type ErrorSpec, MeshError } from "@ambit/core";
 
 export type PluginErrorCode =
   | "CNI_PLUGIN_VERSION_UNSUPPORTED"
@@ -44,3 +44,7 @@ export const pluginErrors = {
   },
   CNI_PLUGIN_UNEXPECTED: { summary: "A defect in the plugin.", retry: "later", cniCode: 101 },
 } satisfies Record<PluginErrorCode, PluginErrorSpec>;
+
+export function pluginError(code: PluginErrorCode, message: string, cause?: unknown): MeshError {
+  return new MeshError(code, message, { cause });
+}

@@ -1,13 +1,14 @@
 // What the container runtime says: CNI_* variables and the network configuration, as one typed value.
-import { MeshError } from "@ambit/core";
+import type { MeshError } from "@ambit/core";
 import { z } from "zod";
+import { pluginError } from "./errors.ts";
 
 export const CNI_VERSIONS = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 export type CniVersion = (typeof CNI_VERSIONS)[number];
 export const LATEST_CNI_VERSION: CniVersion = "1.1.0";
 
 const COMMANDS = ["ADD", "DEL", "CHECK", "STATUS", "GC", "VERSION"] as const;
-export type CniCommand = (typeof COMMANDS)[number];
+type CniCommand = (typeof COMMANDS)[number];
 const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** The keys of ours; all others, those of the CNI specification and of Istio's plugin among them, are let through. */
@@ -21,7 +22,7 @@ const networkConfigSchema = z.looseObject({
   prevResult: z.looseObject({}).optional(),
   "cni.dev/valid-attachments": z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).optional(),
 });
-export type NetworkConfig = z.infer<typeof networkConfigSchema>;
+type NetworkConfig = z.infer<typeof networkConfigSchema>;
 
 const resultSchema = z.looseObject({
   interfaces: z.array(z.looseObject({ name: z.string(), sandbox: z.string().optional() })).default([]),
@@ -109,7 +110,7 @@ function parseConfig(stdin: string, command: CniCommand): NetworkConfig {
   try {
     json = JSON.parse(stdin);
   } catch (error) {
-    throw new MeshError("CNI_PLUGIN_INPUT_UNDECODABLE", "Standard input is not JSON", { cause: error });
+    throw pluginError("CNI_PLUGIN_INPUT_UNDECODABLE", "Standard input is not JSON", error);
   }
   return checked(networkConfigSchema, json, "network configuration");
 }
@@ -128,7 +129,7 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "(whole)"}: ${issue.message}`).join("; ");
-  throw new MeshError("CNI_PLUGIN_CONFIG_INVALID", `Invalid ${what}: ${problems}`, { cause: result.error });
+  throw pluginError("CNI_PLUGIN_CONFIG_INVALID", `Invalid ${what}: ${problems}`, result.error);
 }
 
 function checkVersion(text: string, command: CniCommand): CniVersion {
@@ -139,7 +140,7 @@ function checkVersion(text: string, command: CniCommand): CniVersion {
   // VERSION answers whatever it is asked: the answer says what we do speak.
   if (command === "VERSION") return LATEST_CNI_VERSION;
   const reason = version === undefined ? `supported are ${CNI_VERSIONS.join(", ")}` : `${command} exists since ${SINCE[command]}`;
-  throw new MeshError("CNI_PLUGIN_VERSION_UNSUPPORTED", `CNI version ${text} cannot be served: ${reason}`);
+  throw pluginError("CNI_PLUGIN_VERSION_UNSUPPORTED", `CNI version ${text} cannot be served: ${reason}`);
 }
 
 function parseCniArgs(text: string): ReadonlyMap<string, string> {
@@ -153,5 +154,5 @@ function parseCniArgs(text: string): ReadonlyMap<string, string> {
 }
 
 function invalidEnvironment(message: string): MeshError {
-  return new MeshError("CNI_PLUGIN_ENVIRONMENT_INVALID", message);
+  return pluginError("CNI_PLUGIN_ENVIRONMENT_INVALID", message);
 }
