@@ -1,7 +1,7 @@
 // One HTTP/2 stream: a message each way, usable as a byte stream or as one side of a relay.
 //
-// A stream is over when both directions have ended (clean), or when either side has reset it or the session has gone (cut). Exactly one
-// party learns of a cut: the relay, else the handler, else the listener.
+// A stream is over when both directions have ended (clean), or when either side has reset it or the session has gone (cut). Of a cut learns
+// whoever reads then: the relay, else the handler, else the listener. Who begins to read a stream that is cut already learns of it too.
 import { MeshError } from "@ambit/core";
 import type { StreamHandler } from "../contract.ts";
 import { RELAY_SIDE, type RelayableStream, type RelaySide } from "../relay-side.ts";
@@ -47,6 +47,8 @@ export class Http2Stream implements RelayableStream, RelaySide, OutgoingOwner, I
   /** No longer in the session's table. */
   #detached = false;
   #cut = false;
+  /** Why, unless we cut it ourselves. */
+  #cutBy: MeshError | undefined;
 
   constructor(owner: StreamOwner, id: number, sendWindow: number) {
     this.#owner = owner;
@@ -81,7 +83,8 @@ export class Http2Stream implements RelayableStream, RelaySide, OutgoingOwner, I
   handle(handler: StreamHandler): void {
     this.#handler = handler;
     this.incoming.handTo(handler);
-    this.#owner.defer(() => this.resume());
+    const cutBy = this.#cutBy;
+    this.#owner.defer(() => (cutBy === undefined ? this.resume() : handler.onError(cutBy)));
   }
 
   pause(): void {
@@ -125,6 +128,11 @@ export class Http2Stream implements RelayableStream, RelaySide, OutgoingOwner, I
 
   join(peer: RelaySide, onClosed: (error: MeshError | undefined) => void): void {
     this.#peer = peer;
+    const cutBy = this.#cutBy;
+    if (cutBy !== undefined) {
+      this.#owner.defer(() => onClosed(cutBy));
+      return;
+    }
     this.#onClosed = onClosed;
     this.incoming.relayTo(peer);
     this.#owner.defer(() => {
@@ -188,16 +196,15 @@ export class Http2Stream implements RelayableStream, RelaySide, OutgoingOwner, I
   }
 
   /**
-   * RST_STREAM has come; the session has dropped the stream. NO_ERROR is how a server that has sent everything tells us to stop sending: a
-   * clean end for what we read. CANCEL is what the Rust side sends when its stream was dropped in the middle: a cut, although that side itself
-   * reads CANCEL as an end. A transfer that was cut must never look complete.
+   * RST_STREAM has come; the session has dropped the stream. NO_ERROR after END_STREAM is how a server that has sent everything tells us to
+   * stop sending: a clean end for what we read. NO_ERROR or CANCEL before END_STREAM is what the Rust side sends when its stream was dropped
+   * in the middle: a cut, although that side itself reads it as an end. A transfer that was cut must never look complete.
    * @source ztunnel src/proxy/h2.rs; h2 src/proto/streams/streams.rs maybe_cancel
    */
   receiveReset(h2Code: number): void {
     this.#detached = true;
-    if (h2Code === H2.NO_ERROR && this.answered && this.outgoing.pendingBytes === 0) {
+    if (h2Code === H2.NO_ERROR && this.incoming.ended && this.outgoing.pendingBytes === 0) {
       this.outgoing.abandon();
-      this.incoming.onEnd();
       this.#finishIfDone();
       return;
     }
@@ -209,6 +216,7 @@ export class Http2Stream implements RelayableStream, RelaySide, OutgoingOwner, I
   fail(error: MeshError): void {
     this.#detached = true;
     if (this.#cut) return;
+    this.#cutBy = error;
     this.#report(error);
     this.#abandon();
   }
