@@ -1,4 +1,5 @@
 // HBONE: CONNECT over mutual TLS between proxies.
+export { headerValue } from "@ambit/engine/internal";
 export * from "./baggage.ts";
 export * from "./connect-request.ts";
 export * from "./contract.ts";

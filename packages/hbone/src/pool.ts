@@ -42,7 +42,8 @@ class SessionPool implements HbonePool {
   readonly #sessions = new Map<string, PooledSession[]>();
   /** Retired sessions that still serve tunnels. */
   readonly #retired = new Set<PooledSession>();
-  #closed = false;
+  #drained = false;
+  #closedBy: MeshError | undefined;
 
   constructor(engine: Engine, options: HbonePoolOptions) {
     this.engine = engine;
@@ -74,17 +75,22 @@ class SessionPool implements HbonePool {
   }
 
   drain(): void {
-    this.#closed = true;
+    this.#drained = true;
     for (const session of this.#all()) session.retire();
   }
 
   close(error: MeshError): void {
-    this.#closed = true;
+    this.#drained = true;
+    this.#closedBy ??= error;
     for (const session of [...this.#all(), ...this.#retired]) session.client.close(error);
   }
 
   /** Sends the request on a session with room, lets it wait for one that is connecting, or dials. */
   place(request: TunnelRequest, except: PooledSession | undefined): void {
+    if (this.#closedBy !== undefined) {
+      finish(request, { kind: "failed", error: this.#closedBy });
+      return;
+    }
     const sessions = this.#sessions.get(request.key) ?? [];
     for (const session of sessions) {
       if (session !== except && session.credentials === request.options.credentials && session.take(request)) return;
@@ -92,6 +98,8 @@ class SessionPool implements HbonePool {
     const session = new PooledSession(this, request.options, request.key);
     this.#sessions.set(request.key, [...sessions, session]);
     session.take(request);
+    // A request that was accepted before the drain and is sent again after it.
+    if (this.#drained) session.retire();
   }
 
   /** No request will be placed on it. */
@@ -108,7 +116,7 @@ class SessionPool implements HbonePool {
   }
 
   #flaw(options: OpenTunnelOptions): MeshError | undefined {
-    if (this.#closed) return hboneError("HBONE_POOL_CLOSED", "The pod's proxy is shutting down and opens no new tunnel");
+    if (this.#drained) return hboneError("HBONE_POOL_CLOSED", "The pod's proxy is shutting down and opens no new tunnel");
     if (options.expectedIdentities.length === 0) {
       return hboneError("HBONE_PEER_UNVERIFIED", "No identity is expected at the destination, so that none can be accepted");
     }
