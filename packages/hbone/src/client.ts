@@ -95,6 +95,11 @@ export class HboneClient {
         onOpen: (peer) => {
           const verdict = verifyServer(peer, expectedIdentities);
           if (verdict.kind === "refused") return verdict.error;
+          // OpenSSL counts in whole seconds. A session that is useless from its start would be followed by the next one.
+          if (this.#engine.nowMs() >= peer.notAfterMs) {
+            const expiry = new Date(peer.notAfterMs).toISOString();
+            return hboneError("HBONE_PEER_UNVERIFIED", `The certificate of ${verdict.identity} has expired at ${expiry}`);
+          }
           this.#peerIdentity = verdict.identity;
           this.#expiresMs = Math.min(this.#expiresMs, peer.notAfterMs);
           return undefined;

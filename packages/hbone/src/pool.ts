@@ -192,10 +192,13 @@ class PooledSession {
   #onReady(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
+    const isUseless = this.client.room === 0;
     for (const request of waiting) {
       if (request.cancelled) continue;
       if (this.client.room > 0) this.#send(request);
-      else this.#pool.place(request, this);
+      else if (!isUseless) this.#pool.place(request, this);
+      // The next session would be no better, and so on for ever.
+      else finish(request, { kind: "failed", error: hboneError("HBONE_SESSION_LOST", "The new session takes no tunnel") });
     }
     this.#idleSinceMs = this.#pool.engine.nowMs();
     this.#idleTimer = this.#pool.engine.after(this.#pool.idleReleaseMs, this.#checkIdle);

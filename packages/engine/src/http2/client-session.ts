@@ -67,17 +67,15 @@ export class Http2ClientSession extends Http2Session {
   protected onHeaders(streamId: number, list: HeaderList, endStream: boolean, overflowed: boolean): void {
     const stream = this.streams.get(streamId);
     if (stream === undefined) {
-      if (this.isIdle(streamId)) throw new Http2Fault(H2.PROTOCOL_ERROR, `HEADERS on idle stream ${streamId}`);
+      this.checkClosed(streamId, "HEADERS");
       return;
     }
     const isTrailers = stream.answered;
     const flaw = overflowed ? "too large" : isTrailers ? trailerFlaw(list) : responseFlaw(list);
     const isInterim = !isTrailers && list[0]?.[1].startsWith("1") === true;
-    if (flaw !== undefined || stream.incoming.ended || (isTrailers && !endStream) || (isInterim && endStream)) {
-      const why = `Malformed response headers: ${flaw ?? "out of place"}`;
-      this.resetStream(stream, H2.PROTOCOL_ERROR);
-      stream.fail(new Http2Fault(H2.PROTOCOL_ERROR, why, streamId).toMeshError());
-      return;
+    if (stream.incoming.ended) throw new Http2Fault(H2.STREAM_CLOSED, "HEADERS after END_STREAM", streamId);
+    if (flaw !== undefined || (isTrailers && !endStream) || (isInterim && endStream)) {
+      throw new Http2Fault(H2.PROTOCOL_ERROR, `Malformed response headers: ${flaw ?? "out of place"}`, streamId);
     }
     if (isInterim) return;
     stream.answered = true;
@@ -93,6 +91,7 @@ export class Http2ClientSession extends Http2Session {
     if (h2Code !== H2.NO_ERROR) this.#goAway = goAwayError(h2Code, reason);
     const unprocessed = [...this.streams.values()].filter((stream) => stream.id > lastStreamId);
     for (const stream of unprocessed) {
+      this.resets.add(stream.id);
       this.drop(stream);
       stream.fail(new MeshError("ENGINE_HTTP2_REFUSED", "Peer ended the session before it processed the request"));
     }

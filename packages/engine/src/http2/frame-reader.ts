@@ -118,9 +118,9 @@ export class FrameReader {
     this.#left = length;
     this.#checkOrder(type, flags, streamId);
     if (type === FRAME.DATA) this.#beginData(length);
-    else if (type > FRAME.CONTINUATION) this.#beginUnknown();
+    else if (type > FRAME.CONTINUATION || (type === FRAME.PRIORITY && length !== 5)) this.#beginUnknown(length);
     else {
-      this.#checkLength(type, streamId, length);
+      this.#checkLength(type, flags, streamId, length);
       this.#collectedLength = 0;
       if (length === 0) this.#sink.onFrame(type, flags, streamId, bytes, 0, 0);
       else this.#state = "whole";
@@ -143,7 +143,7 @@ export class FrameReader {
   }
 
   /** @throws Http2Fault when the length does not fit the type, or the frame would be large to keep */
-  #checkLength(type: number, streamId: number, length: number): void {
+  #checkLength(type: number, flags: number, streamId: number, length: number): void {
     const onConnection = type === FRAME.SETTINGS || type === FRAME.PING || type === FRAME.GOAWAY;
     if (onConnection ? streamId !== 0 : streamId === 0 && type !== FRAME.WINDOW_UPDATE) {
       throw new Http2Fault(H2.PROTOCOL_ERROR, `Frame of type ${type} on stream ${streamId}`);
@@ -154,6 +154,8 @@ export class FrameReader {
       case FRAME.CONTINUATION:
         if (length > this.#maxHeaderBlockBytes)
           throw new Http2Fault(H2.ENHANCE_YOUR_CALM, `Header block of more than ${length} bytes`);
+        if (type === FRAME.HEADERS && length < headersPrefixBytes(flags))
+          throw new Http2Fault(H2.FRAME_SIZE_ERROR, `HEADERS of ${length} bytes`);
         return;
       case FRAME.SETTINGS:
         if (length % 6 !== 0) throw new Http2Fault(H2.FRAME_SIZE_ERROR, `SETTINGS of ${length} bytes`);
@@ -166,13 +168,16 @@ export class FrameReader {
       case FRAME.PUSH_PROMISE:
         throw new Http2Fault(H2.PROTOCOL_ERROR, "PUSH_PROMISE although push is disabled");
       default:
-        if (length !== (type === FRAME.PING ? 8 : type === FRAME.PRIORITY ? 5 : 4)) {
+        if (type !== FRAME.PRIORITY && length !== (type === FRAME.PING ? 8 : 4)) {
           throw new Http2Fault(H2.FRAME_SIZE_ERROR, `Frame of type ${type} with ${length} bytes`);
         }
     }
   }
 
-  #beginUnknown(): void {
+  /** Types that we do not know, and a PRIORITY that ends its stream: reported without payload, then skipped. */
+  #beginUnknown(length: number): void {
+    if (this.#type === FRAME.PRIORITY && this.#streamId === 0) throw new Http2Fault(H2.PROTOCOL_ERROR, "PRIORITY on stream 0");
+    if (length > MAX_FRAME_BYTES) throw new Http2Fault(H2.FRAME_SIZE_ERROR, `Frame of ${length} bytes`);
     this.#sink.onFrame(this.#type, this.#flags, this.#streamId, this.#head, 0, 0);
     if (this.#left > 0) this.#state = "skip";
   }
@@ -239,4 +244,9 @@ export class FrameReader {
     larger.set(this.#collected.subarray(0, this.#collectedLength));
     this.#collected = larger;
   }
+}
+
+/** Pad length and priority, before the header block. */
+function headersPrefixBytes(flags: number): number {
+  return ((flags & FLAG.PADDED) !== 0 ? 1 : 0) + ((flags & FLAG.PRIORITY) !== 0 ? 5 : 0);
 }

@@ -17,7 +17,7 @@ export interface IncomingOwner {
   onIncomingEnded(): void;
 }
 
-// For bytes that were kept; a relay takes them from a slab.
+// For bytes that were kept; a relay takes them from a slab. Used only from the top of a turn, so that no two uses overlap.
 let scratch: Slab | undefined;
 
 export class IncomingBody {
@@ -33,6 +33,7 @@ export class IncomingBody {
   #handler: StreamHandler | undefined;
   #peer: RelaySide | undefined;
   #paused = true;
+  #resuming = false;
   #kept: Uint8Array[] = [];
 
   constructor(owner: IncomingOwner, side: ReceiveSide) {
@@ -97,17 +98,17 @@ export class IncomingBody {
   /** Hands on what was kept, then everything as it comes. */
   resume(): void {
     this.#paused = false;
-    scratch ??= allocScratch();
-    const slab = scratch;
+    // The handler may ask from within `onData`: the loop below goes on by itself.
+    if (this.#resuming) return;
+    this.#resuming = true;
     while (!this.#paused && this.#received !== "abandoned") {
       const block = this.#kept[0];
       if (block === undefined) break;
-      // A block was part of one chunk, so that it fits.
-      slab.bytes.set(block, HEADROOM_BYTES);
       // Out of the list only afterwards: what arrives meanwhile must queue behind it.
-      this.#hand(slab, HEADROOM_BYTES, block.length);
+      this.#handKept(block);
       this.#kept.shift();
     }
+    this.#resuming = false;
     if (!this.#paused && this.#received === "ended" && this.#kept.length === 0) this.#handEnd();
   }
 
@@ -126,6 +127,18 @@ export class IncomingBody {
     this.#kept = [];
     this.#side.onConsumed(this.#unconsumed);
     this.#unconsumed = 0;
+  }
+
+  #handKept(block: Uint8Array): void {
+    if (this.#peer === undefined) {
+      this.#handler?.onData(block);
+      this.onConsumed(block.length);
+      return;
+    }
+    scratch ??= allocScratch();
+    // A block was part of one chunk, so that it fits.
+    scratch.bytes.set(block, HEADROOM_BYTES);
+    this.#hand(scratch, HEADROOM_BYTES, block.length);
   }
 
   #hand(slab: Slab, offset: number, length: number): void {

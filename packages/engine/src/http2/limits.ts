@@ -28,7 +28,8 @@ export class RateBudget {
   readonly #burst: number;
   readonly #perSecond: number;
   #left: number;
-  #updatedMs = 0;
+  /** When the budget was last topped up; undefined before its first use. */
+  #updatedMs: number | undefined;
 
   constructor(burst: number, perSecond: number) {
     this.#burst = burst;
@@ -38,6 +39,7 @@ export class RateBudget {
 
   /** False when the budget is used up. */
   take(nowMs: number): boolean {
+    this.#updatedMs ??= nowMs;
     if (this.#left < 1) {
       const earned = (Math.max(0, nowMs - this.#updatedMs) * this.#perSecond) / 1000;
       this.#left = Math.min(this.#burst, this.#left + earned);
@@ -67,7 +69,7 @@ export class FloodGuard {
   // Each PING makes us write (CVE-2019-9512); peers that measure bandwidth send one per round trip.
   readonly #pings = new RateBudget(500, 100);
   readonly #emptyData = new RateBudget(100, 10);
-  // Legal and of no effect on us: PRIORITY, unknown types.
+  // Legal and of no effect on us: PRIORITY, unknown types, acknowledgements.
   readonly #idleFrames = new RateBudget(1000, 100);
   readonly #windowUpdates = new RateBudget(1000, 1000);
 
@@ -79,6 +81,7 @@ export class FloodGuard {
     if (!this.#refusedStreams.take(nowMs)) flooded("streams above the advertised limit");
   }
 
+  /** A stream that we had to reset: each frees its place for another request at once (CVE-2025-8671). */
   onMalformedStream(nowMs: number): void {
     if (!this.#malformedStreams.take(nowMs)) flooded("malformed requests");
   }

@@ -17,8 +17,8 @@ export interface OutgoingOwner {
   onOutgoingEnded(): void;
 }
 
-// Writes of one thread never overlap, because encrypting is synchronous.
-const scratch = allocScratch();
+// Usually one. Writing to a tunnel inside a tunnel may write to the outer one meanwhile, which needs its own.
+const scratches: Slab[] = [];
 
 export class OutgoingBody {
   /** What the peer still lets this stream send; a smaller SETTINGS_INITIAL_WINDOW_SIZE can make it negative. */
@@ -81,11 +81,13 @@ export class OutgoingBody {
 
   /** As `push`, for memory that is no slab. */
   write(bytes: Uint8Array): void {
+    const scratch = scratches.pop() ?? allocScratch();
     for (let at = 0; at < bytes.length; at += MAX_CHUNK_BYTES) {
       const piece = bytes.subarray(at, at + MAX_CHUNK_BYTES);
       scratch.bytes.set(piece, HEADROOM_BYTES);
       this.push(scratch, HEADROOM_BYTES, piece.length);
     }
+    scratches.push(scratch);
   }
 
   /** Ends our direction after what is pending, with trailers if there are any. */
@@ -152,6 +154,7 @@ export class OutgoingBody {
 
   #sendPending(): void {
     let left = 0;
+    const scratch = scratches.pop() ?? allocScratch();
     for (let block = this.#pending[0]; block !== undefined; block = this.#pending[0]) {
       const length = Math.min(block.length - this.#pendingFrom, MAX_CHUNK_BYTES);
       scratch.bytes.set(block.subarray(this.#pendingFrom, this.#pendingFrom + length), HEADROOM_BYTES);
@@ -164,6 +167,7 @@ export class OutgoingBody {
         this.#pendingFrom = 0;
       } else if (sent < length) break;
     }
+    scratches.push(scratch);
     if (left > 0) this.#owner.onPendingSent(left);
   }
 

@@ -25,6 +25,12 @@ export class PeerSettings {
   initialWindowBytes = DEFAULT_WINDOW_BYTES;
   maxFrameBytes = DEFAULT_MAX_FRAME_BYTES;
   received = false;
+  readonly #role: "client" | "server";
+
+  /** @param role ours */
+  constructor(role: "client" | "server") {
+    this.#role = role;
+  }
 
   /** Takes over a frame's entries. @throws Http2Fault when a value is out of range */
   apply(bytes: Uint8Array, offset: number, length: number): void {
@@ -38,7 +44,9 @@ export class PeerSettings {
         this.headerTableBytes = value;
         return;
       case SETTING.ENABLE_PUSH:
-        if (value > 1) throw new Http2Fault(H2.PROTOCOL_ERROR, `SETTINGS_ENABLE_PUSH of ${value}`);
+        // Only a client may ask for pushes. RFC 9113 section 6.5.2.
+        if (value > (this.#role === "server" ? 1 : 0))
+          throw new Http2Fault(H2.PROTOCOL_ERROR, `SETTINGS_ENABLE_PUSH of ${value}`);
         return;
       case SETTING.MAX_CONCURRENT_STREAMS:
         this.maxConcurrentStreams = value;

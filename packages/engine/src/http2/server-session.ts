@@ -47,19 +47,21 @@ export class Http2ServerSession extends Http2Session {
       return;
     }
     if (streamId % 2 === 0) throw new Http2Fault(H2.PROTOCOL_ERROR, `Client opens stream ${streamId}`);
-    // Trailers of a stream that is gone already.
-    if (streamId <= this.#lastId) return;
+    if (streamId <= this.#lastId) {
+      this.checkClosed(streamId, "HEADERS");
+      return;
+    }
     // Sent before the peer saw our GOAWAY: it knows from there that nobody processes it.
     if (this.#drain === "final") return;
     this.#lastId = streamId;
     const nowMs = this.engine.nowMs();
     if (this.streams.size >= SERVER_MAX_STREAMS) {
-      this.writer.resetStream(streamId, H2.REFUSED_STREAM);
+      this.sendReset(streamId, H2.REFUSED_STREAM);
       this.guard.onRefusedStream(nowMs);
       return;
     }
     if (overflowed || requestFlaw(list) !== undefined) {
-      this.writer.resetStream(streamId, overflowed ? H2.ENHANCE_YOUR_CALM : H2.PROTOCOL_ERROR);
+      this.sendReset(streamId, overflowed ? H2.ENHANCE_YOUR_CALM : H2.PROTOCOL_ERROR);
       this.guard.onMalformedStream(nowMs);
       return;
     }
@@ -86,6 +88,11 @@ export class Http2ServerSession extends Http2Session {
     return streamId % 2 === 0 || (streamId > this.#lastId && this.#drain !== "final");
   }
 
+  /** What was sent before the peer saw our GOAWAY is ignored. */
+  protected override mayHear(streamId: number): boolean {
+    return super.mayHear(streamId) || (this.#drain === "final" && streamId > this.#lastId);
+  }
+
   protected onStreamGone(): void {
     this.#closeWhenIdle();
   }
@@ -95,11 +102,9 @@ export class Http2ServerSession extends Http2Session {
   }
 
   #onTrailers(stream: Http2Stream, list: HeaderList, endStream: boolean, overflowed: boolean): void {
-    if (overflowed || !endStream || stream.incoming.ended || trailerFlaw(list) !== undefined) {
-      const fault = new Http2Fault(H2.PROTOCOL_ERROR, "Malformed trailers", stream.id);
-      this.resetStream(stream, fault.h2Code);
-      stream.fail(fault.toMeshError());
-      return;
+    if (stream.incoming.ended) throw new Http2Fault(H2.STREAM_CLOSED, "HEADERS after END_STREAM", stream.id);
+    if (overflowed || !endStream || trailerFlaw(list) !== undefined) {
+      throw new Http2Fault(H2.PROTOCOL_ERROR, "Malformed trailers", stream.id);
     }
     stream.listener?.onTrailers?.(list);
     stream.receiveEnd();

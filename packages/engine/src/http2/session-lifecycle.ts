@@ -14,6 +14,7 @@ import { CLIENT_HEADER_LIST_BYTES, CONNECTION_WINDOW_BYTES, FloodGuard, SERVER_H
 import { Liveness } from "./liveness.ts";
 import { ADVERTISED } from "./peer-settings.ts";
 import { ReceiveSide } from "./receive-side.ts";
+import { ResetStreams } from "./reset-streams.ts";
 import { SendSide } from "./send-side.ts";
 import type { Http2Stream, StreamOwner } from "./stream.ts";
 
@@ -35,6 +36,7 @@ export abstract class SessionLifecycle implements SecureChannelHandler, StreamOw
   protected readonly engine: Engine;
   protected readonly writer: ControlWriter;
   protected readonly streams = new Map<number, Http2Stream>();
+  protected readonly resets = new ResetStreams();
   protected readonly guard = new FloodGuard();
   protected readonly encoder = new HpackEncoder();
   protected readonly role: "client" | "server";
@@ -139,7 +141,7 @@ export abstract class SessionLifecycle implements SecureChannelHandler, StreamOw
   }
 
   resetStream(stream: Http2Stream, h2Code: number): void {
-    if (this.state === "open") this.writer.resetStream(stream.id, h2Code);
+    this.sendReset(stream.id, h2Code);
     this.drop(stream);
   }
 
@@ -166,13 +168,28 @@ export abstract class SessionLifecycle implements SecureChannelHandler, StreamOw
   protected fault(error: unknown): void {
     if (error instanceof Http2Fault && error.streamId !== 0) {
       const stream = this.streams.get(error.streamId);
-      if (stream === undefined) return;
-      this.resetStream(stream, error.h2Code);
-      stream.fail(error.toMeshError());
+      if (stream !== undefined) this.failStream(stream, error);
       return;
     }
     const fault = error instanceof Http2Fault ? error : undefined;
     this.close(fault?.toMeshError() ?? asMeshError(error, "ENGINE_HTTP2_INTERNAL"), fault?.h2Code ?? H2.INTERNAL_ERROR);
+  }
+
+  protected sendReset(streamId: number, h2Code: number): void {
+    if (this.state !== "open") return;
+    this.resets.add(streamId);
+    this.writer.resetStream(streamId, h2Code);
+  }
+
+  /** Resets a stream on which the peer has broken a rule. */
+  protected failStream(stream: Http2Stream, fault: Http2Fault): void {
+    this.resetStream(stream, fault.h2Code);
+    stream.fail(fault.toMeshError());
+    try {
+      this.guard.onMalformedStream(this.engine.nowMs());
+    } catch (flood) {
+      this.fault(flood);
+    }
   }
 
   /** Takes a stream out of the table; it is told by the caller. */

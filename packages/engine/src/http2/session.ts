@@ -10,7 +10,7 @@ import { PeerSettings } from "./peer-settings.ts";
 import { SessionLifecycle } from "./session-lifecycle.ts";
 
 export abstract class Http2Session extends SessionLifecycle implements FrameSink {
-  protected readonly peerSettings = new PeerSettings();
+  protected readonly peerSettings = new PeerSettings(this.role);
   readonly #decoder = new HpackDecoder(this.maxHeaderListBytes);
   readonly #block = new HeaderBlock(this.maxHeaderListBytes);
   #currentLength = 0;
@@ -23,6 +23,16 @@ export abstract class Http2Session extends SessionLifecycle implements FrameSink
   /** A stream id that was never opened breaks the protocol; those of streams that are gone do not. */
   protected abstract isIdle(streamId: number): boolean;
 
+  /** @throws Http2Fault on the connection for a stream that was never opened, or has ended in a way that the peer knows */
+  protected checkClosed(streamId: number, what: string): void {
+    if (this.isIdle(streamId)) throw new Http2Fault(H2.PROTOCOL_ERROR, `${what} on idle stream ${streamId}`);
+    if (!this.mayHear(streamId)) throw new Http2Fault(H2.STREAM_CLOSED, `${what} on stream ${streamId}, which has ended`);
+  }
+
+  protected mayHear(streamId: number): boolean {
+    return this.resets.mayHear(streamId);
+  }
+
   protected frames(): FrameSink {
     return this;
   }
@@ -30,7 +40,7 @@ export abstract class Http2Session extends SessionLifecycle implements FrameSink
   onDataFrame(streamId: number, length: number): void {
     this.receive.onFrame(length);
     const stream = this.streams.get(streamId);
-    if (stream === undefined && this.isIdle(streamId)) throw new Http2Fault(H2.PROTOCOL_ERROR, `DATA on idle stream ${streamId}`);
+    if (stream === undefined) this.checkClosed(streamId, "DATA");
     this.current = stream;
     this.#currentLength = 0;
     if (stream === undefined) return;
@@ -96,6 +106,8 @@ export abstract class Http2Session extends SessionLifecycle implements FrameSink
       default:
         // PRIORITY and unknown types have no effect. RFC 9113 sections 5.3.2 and 5.5.
         this.guard.onIdleFrame(this.engine.nowMs());
+        if (type === FRAME.PRIORITY && length !== 5)
+          throw new Http2Fault(H2.FRAME_SIZE_ERROR, "PRIORITY of another length than 5", streamId);
     }
   }
 
@@ -112,14 +124,13 @@ export abstract class Http2Session extends SessionLifecycle implements FrameSink
 
   #onWindowUpdate(streamId: number, increment: number): void {
     this.guard.onWindowUpdate(this.engine.nowMs());
-    if (increment === 0) throw new Http2Fault(H2.PROTOCOL_ERROR, "WINDOW_UPDATE of 0", streamId);
-    if (streamId === 0) {
-      this.send.widen(increment);
-      return;
-    }
     const stream = this.streams.get(streamId);
-    if (stream !== undefined) stream.outgoing.widen(increment, false);
-    else if (this.isIdle(streamId)) throw new Http2Fault(H2.PROTOCOL_ERROR, `WINDOW_UPDATE on idle stream ${streamId}`);
+    if (streamId !== 0 && stream === undefined && this.isIdle(streamId)) {
+      throw new Http2Fault(H2.PROTOCOL_ERROR, `WINDOW_UPDATE on idle stream ${streamId}`);
+    }
+    if (increment === 0) throw new Http2Fault(H2.PROTOCOL_ERROR, "WINDOW_UPDATE of 0", streamId);
+    if (streamId === 0) this.send.widen(increment);
+    else stream?.outgoing.widen(increment, false);
   }
 
   #onReset(streamId: number, h2Code: number): void {
@@ -136,6 +147,7 @@ export abstract class Http2Session extends SessionLifecycle implements FrameSink
   #onSettings(flags: number, bytes: Uint8Array, offset: number, length: number): void {
     if ((flags & FLAG.ACK) !== 0) {
       if (length !== 0) throw new Http2Fault(H2.FRAME_SIZE_ERROR, "SETTINGS acknowledgement with content");
+      this.guard.onIdleFrame(this.engine.nowMs());
       return;
     }
     this.guard.onSettings(this.engine.nowMs());
@@ -153,7 +165,10 @@ export abstract class Http2Session extends SessionLifecycle implements FrameSink
     if ((flags & FLAG.ACK) === 0) {
       this.guard.onPing(this.engine.nowMs());
       this.writer.pingAck(bytes, offset);
-    } else if (readUint32(bytes, offset + 4) === MARK) this.onMark();
+      return;
+    }
+    this.guard.onIdleFrame(this.engine.nowMs());
+    if (readUint32(bytes, offset + 4) === MARK) this.onMark();
   }
 }
 
