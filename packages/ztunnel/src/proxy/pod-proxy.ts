@@ -18,6 +18,7 @@ import { serveInbound } from "./inbound.ts";
 import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { serveOutbound } from "./outbound.ts";
 import type { PodContext } from "./pod-context.ts";
+import { migrateQueuedConnections, podHasIpv6 } from "./pod-kernel.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
 /** States: listening → draining (`drain`) → closed (`close`). */
@@ -94,8 +95,14 @@ export class PodProxy {
   /** In the order in which a pod's traffic may start to need them. */
   #open(resolver: HostResolver): void {
     const context = this.#context;
-    const { data } = context.worker;
-    if (data.dns !== undefined) this.#dns = new DnsServer(context, data.dns, localAddresses(data.ipv6));
+    const { data, post } = context.worker;
+    const flaw = migrateQueuedConnections(this.#netns);
+    if (flaw !== undefined) {
+      const fields = { pod: `${this.pod.namespace}/${this.pod.name}`, error: flaw };
+      post({ kind: "log", level: "debug", message: "queued connections will not move to another listener", fields });
+    }
+    const ipv6 = data.ipv6 && podHasIpv6(this.#netns);
+    if (data.dns !== undefined) this.#dns = new DnsServer(context, data.dns, localAddresses(ipv6));
     this.#listen(INBOUND_HBONE_PORT, true, (connection) => serveInbound(context, connection));
     this.#listen(INBOUND_PLAINTEXT_PORT, true, (connection) => serveInboundPlaintext(context, connection));
     this.#listen(OUTBOUND_PORT, false, (connection) => serveOutbound(context, resolver, connection));
