@@ -276,6 +276,13 @@ test("A request that is malformed ends its stream, and HPACK stays in step", () 
     [...REQUEST, ["connection", "close"]],
     [...REQUEST, ["transfer-encoding", "chunked"]],
     [...REQUEST, ["te", "gzip"]],
+    [...REQUEST, ["x", "a\nb"]],
+    [...REQUEST, ["x", "trailing "]],
+    [...REQUEST, ["Upper", "x"]],
+    [
+      [":method", "CONNECT"],
+      [":authority", "10.0.0.1:80\r\nx: y"],
+    ],
     [
       [":method", "GET"],
       [":authority", "x"],
@@ -284,7 +291,7 @@ test("A request that is malformed ends its stream, and HPACK stays in step", () 
   ];
   const server = new ServerUnderTest();
   malformed.forEach((list, i) => {
-    server.send(server.headers(2 * i + 1, list));
+    server.send(frame(FRAME.HEADERS, END_HEADERS, 2 * i + 1, server.rawBlock(list)));
     assert.equal(server.resetCode(2 * i + 1), H2.PROTOCOL_ERROR, JSON.stringify(list));
   });
   assert.equal(server.requests.length, 0);

@@ -4,7 +4,8 @@ import type { HeaderList } from "./hpack-table.ts";
 /** Fields of HTTP/1 connections; in HTTP/2 they are a way to smuggle. RFC 9113 section 8.2.2. */
 const CONNECTION_FIELDS = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
+/** RFC 9113 section 8.2.1; nghttp2 drops such fields without a word. */
+const FORBIDDEN_IN_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 /** Why the list is no request, or undefined. CONNECT has an authority and neither scheme nor path. */
 export function requestFlaw(headers: HeaderList): string | undefined {
@@ -16,6 +17,7 @@ export function requestFlaw(headers: HeaderList): string | undefined {
   for (; i < headers.length; i++) {
     const [name, value] = headers[i] ?? ["", ""];
     if (!name.startsWith(":")) break;
+    if (FORBIDDEN_IN_VALUE.test(value)) return `value of ${name}`;
     if (name === ":method" && method === undefined) method = value;
     else if (name === ":authority" && authority === undefined) authority = value;
     else if (name === ":scheme" && scheme === undefined) scheme = value;

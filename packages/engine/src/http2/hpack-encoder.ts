@@ -140,7 +140,7 @@ export class HpackEncoder {
 }
 
 function checkField(name: string, value: string): void {
-  if (!/^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+  if (!/^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || /[^\t\x20-\x7e\x80-\xff]|^[ \t]|[ \t]$/.test(value)) {
     throw new MeshError(
       "ENGINE_HTTP2_HEADERS_INVALID",
       `Header ${JSON.stringify(name)} cannot be sent: ${JSON.stringify(value)}`,

@@ -170,7 +170,7 @@ test("HpackEncoder and HpackDecoder agree on generated lists, with changes of th
       for (let change = pick(6) - 3; change > 0; change--) encoder.setPeerTableSize([0, 64, 200, 4096, 100_000][pick(5)] ?? 0);
       const list = Array.from({ length: pick(12) }, (): [string, string] => {
         const length = pick(10) === 0 ? pick(3000) : pick(30);
-        return [names[pick(names.length)] ?? "x", "abcdefgh é~"[pick(11)]?.repeat(length) ?? ""];
+        return [names[pick(names.length)] ?? "x", ("abcdefgh é~"[pick(11)]?.repeat(length) ?? "").trim()];
       });
       const bytes = Buffer.from(encoder.encode(list));
       assert.deepEqual(decoder.decode(bytes, 0, bytes.length), list);

@@ -44,7 +44,11 @@ export class Liveness {
       this.#pingedMs = nowMs;
       this.#ping();
     }
-    const dueMs = this.#pingedMs === undefined ? this.#heardMs + PING_INTERVAL_MS : this.#pingedMs + PING_TIMEOUT_MS;
+    // While an answer is awaited no less often: it may come soon, and silence begin again.
+    const dueMs =
+      this.#pingedMs === undefined
+        ? this.#heardMs + PING_INTERVAL_MS
+        : Math.min(this.#pingedMs + PING_TIMEOUT_MS, nowMs + PING_INTERVAL_MS);
     this.#timer = this.#engine.after(Math.max(dueMs - nowMs, 1), this.#check);
   };
 }

@@ -223,6 +223,12 @@ abstract class Peer {
     return Buffer.from(this.#encoder.encode(list));
   }
 
+  /** A block with what our encoder refuses to write: literals without index. */
+  rawBlock(list: HeaderList): Buffer {
+    const text = (value: string): Buffer => Buffer.concat([Buffer.from([value.length]), Buffer.from(value, "latin1")]);
+    return Buffer.concat(list.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
+  }
+
   headers(streamId: number, list: HeaderList, endStream = false): Buffer {
     return frame(FRAME.HEADERS, FLAG.END_HEADERS | (endStream ? FLAG.END_STREAM : 0), streamId, this.block(list));
   }
@@ -308,6 +314,10 @@ export class ServerUnderTest extends Peer {
     });
     this.open();
     if (greet) this.send(Buffer.concat([PREFACE, settings()]));
+  }
+
+  get receivedUnconsumed(): number {
+    return this.session.receive.unconsumedBytes;
   }
 
   /** Opens a stream and answers 200. */
