@@ -6,7 +6,8 @@ import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 const TICKS_PER_SECOND = 100;
 
 export interface StartOptions {
-  readonly netns: string;
+  /** Undefined: the caller's own. */
+  readonly netns: string | undefined;
   readonly logFile: string;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -14,7 +15,9 @@ export interface StartOptions {
 
 export function startIn(options: StartOptions, command: string, args: readonly string[]): ChildProcess {
   const log = openSync(options.logFile, "a");
-  const child = spawn("nsenter", [`--net=/run/netns/${options.netns}`, command, ...args], {
+  const [program = command, ...rest] =
+    options.netns === undefined ? [command, ...args] : ["nsenter", `--net=/run/netns/${options.netns}`, command, ...args];
+  const child = spawn(program, rest, {
     stdio: ["ignore", log, log],
     cwd: options.cwd,
     env: { ...process.env, ...options.env },

@@ -33,12 +33,7 @@ export class Rig {
 
   /** Two namespaces joined by a veth pair; the HTTP and bulk servers run in the second. */
   async pair(name: string): Promise<NetnsPair> {
-    const pair = { client: `bench-${name}-a`, server: `bench-${name}-b` };
-    for (const netns of [pair.client, pair.server]) {
-      ip("netns", "add", netns);
-      this.#namespaces.push(netns);
-      ip("-n", netns, "link", "set", "lo", "up");
-    }
+    const pair = { client: this.namespace(`${name}-a`), server: this.namespace(`${name}-b`) };
     ip("link", "add", "eth0", "netns", pair.client, "type", "veth", "peer", "name", "eth0", "netns", pair.server);
     for (const [netns, address] of [
       [pair.client, CLIENT_IP],
@@ -64,6 +59,22 @@ export class Rig {
     const child = startIn({ netns, logFile: this.path(logName), cwd: this.directory, env }, command, args);
     this.#children.push(child);
     return child;
+  }
+
+  /** As `start`, in the rig's own namespace. */
+  startHere(logName: string, command: string, args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
+    const child = startIn({ netns: undefined, logFile: this.path(logName), cwd: this.directory, env }, command, args);
+    this.#children.push(child);
+    return child;
+  }
+
+  /** A namespace with nothing but loopback; it is deleted with the rig. */
+  namespace(name: string): string {
+    const netns = `bench-${name}`;
+    ip("netns", "add", netns);
+    this.#namespaces.push(netns);
+    ip("-n", netns, "link", "set", "lo", "up");
+    return netns;
   }
 
   async close(): Promise<void> {

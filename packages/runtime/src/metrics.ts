@@ -82,6 +82,13 @@ export class MetricsRegistry {
     return { observe: (labels, value) => histogram.observe(labels as Record<string, string>, value) };
   }
 
+  /** Every metric that is registered, for the documentation. */
+  describe(): readonly { name: string; help: string; labels: readonly string[] }[] {
+    // The library keeps the label names on its metrics without declaring them.
+    const metrics = this.#registry.getMetricsAsArray() as readonly { name: string; help: string; labelNames?: readonly string[] }[];
+    return metrics.map(({ name, help, labelNames }) => ({ name, help, labels: labelNames ?? [] }));
+  }
+
   /** The classic text format, version 0.0.4. */
   text(): Promise<string> {
     return this.#registry.metrics();
