@@ -56,6 +56,11 @@ export class AmbientIndex {
     return table;
   }
 
+  /** Resources of all types. */
+  get size(): number {
+    return [...this.#tables.values()].reduce((total, table) => total + table.size, 0);
+  }
+
   /** Labels and policies that are accepted and do not do what they say. */
   problems(): readonly TranslationProblem[] {
     return this.#context?.problems ?? [];

@@ -1,0 +1,151 @@
+// The control plane put together: every part in one place, and the order of starting and stopping.
+import { readFileSync } from "node:fs";
+import { type Clock, type Logger, realClock } from "@ambit/core";
+import type { ObjectSource } from "@ambit/kube";
+import { listen, MetricsRegistry, Readiness } from "@ambit/runtime";
+import { createAdminServer } from "./admin.ts";
+import { AmbientIndex } from "./ambient-index.ts";
+import { Authenticator } from "./ca/authenticate.ts";
+import { AuthorityFiles } from "./ca/authority-files.ts";
+import { CertificateService, createCertificateMetrics } from "./ca/certificate-service.ts";
+import { ServingCertificate } from "./ca/serving-certificate.ts";
+import { Signer } from "./ca/signer.ts";
+import { TokenKeys } from "./ca/token-keys.ts";
+import type { IstiodConfig } from "./config.ts";
+import { GrpcServer } from "./grpc-server.ts";
+import { DiscoveryService } from "./xds/discovery-service.ts";
+import { createDiscoveryMetrics } from "./xds/metrics.ts";
+
+export interface AppDeps {
+  readonly source: ObjectSource;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+export interface App {
+  /** Works until `signal` aborts, then lets open requests finish. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Ports that were bound; 0 before. */
+  readonly ports: { grpc: number; http: number };
+  readonly readiness: Readiness;
+}
+
+const VERSION = (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }).version;
+
+/** Constructs, starts nothing. */
+export function buildApp(config: IstiodConfig, deps: AppDeps): App {
+  const { source, logger, clock = realClock } = deps;
+  const { trustDomain } = config;
+  const registry = new MetricsRegistry();
+  registry.addProcessMetrics();
+  const readiness = new Readiness();
+  const started = readiness.task("start");
+  const index = new AmbientIndex(source, config);
+  const discovery = new DiscoveryService(
+    { index, clock, logger: logger.scope("xds"), metrics: createDiscoveryMetrics(registry) },
+    { quietMs: config.debounceQuietMs, maxMs: config.debounceMaxMs },
+  );
+  const tokenKeys = new TokenKeys(config.tokenKeysFile, logger.scope("ca"));
+  const authenticator = new Authenticator(tokenKeys, clock, {
+    trustDomain,
+    audiences: config.tokenAudiences,
+    issuer: config.tokenIssuer,
+  });
+  const signer = new Signer(
+    { files: new AuthorityFiles(config.caDirectory), clock, logger: logger.scope("ca") },
+    { organization: trustDomain, overlapMs: config.maxWorkloadTtlMs },
+  );
+  const certificates = new CertificateService(
+    { signer, source, logger: logger.scope("ca"), metrics: createCertificateMetrics(registry) },
+    {
+      trustDomain,
+      trustedAccounts: config.trustedNodeAccounts,
+      defaultTtlMs: config.workloadTtlMs,
+      maxTtlMs: config.maxWorkloadTtlMs,
+    },
+  );
+  const serving = new ServingCertificate(
+    { signer, clock, logger: logger.scope("ca") },
+    { serverNames: config.serverNames, ttlMs: config.workloadTtlMs },
+  );
+  const admin = createAdminServer({ registry, readiness, index, discovery, source, version: VERSION });
+  const authenticationFailures = registry.counter<never>({
+    name: "citadel_server_authentication_failure_count",
+    help: "Callers that were not authenticated.",
+    labels: [],
+  });
+  observe(registry, { index, discovery, signer, source });
+  const ports = { grpc: 0, http: 0 };
+
+  /** Order: whatever a proxy will ask for is there before its port is. */
+  const start = async (signal: AbortSignal): Promise<GrpcServer> => {
+    ports.http = await listen(admin, { host: config.bindAddress, port: config.httpPort });
+    await tokenKeys.read();
+    await signer.open(signal);
+    await source.start(signal);
+    index.start();
+    const credentials = serving.start((renewed) => server.renew(renewed), signal);
+    const server = new GrpcServer(
+      { authenticator, discovery, certificates, clock, logger: logger.scope("grpc"), authenticationFailures },
+      credentials,
+    );
+    ports.grpc = await server.listen(config.bindAddress, config.grpcPort);
+    started.done();
+    logger.info("Control plane is ready", { ...ports, resources: index.size, trustDomain });
+    return server;
+  };
+
+  return {
+    ports,
+    readiness,
+    async run(signal) {
+      let server: GrpcServer | undefined;
+      try {
+        server = await start(signal);
+        await aborted(signal);
+      } finally {
+        started.undone();
+        discovery.stop();
+        await server?.close(config.drainMs);
+        await admin.close();
+      }
+    },
+  };
+}
+
+interface Observed {
+  readonly index: AmbientIndex;
+  readonly discovery: DiscoveryService;
+  readonly signer: Signer;
+  readonly source: ObjectSource;
+}
+
+/** Gauges that are read when somebody asks, by istiod's names. */
+function observe(registry: MetricsRegistry, { index, discovery, signer, source }: Observed): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    registry.observedGauge<never>({ name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
+  gauge("pilot_xds", "Proxies with an open stream.", () => discovery.connections().length);
+  gauge("pilot_resources", "Resources that are served.", () => index.size);
+  gauge(
+    "pilot_refused_objects",
+    "Objects whose last good version is used because the present one was refused.",
+    () => source.problems().length,
+  );
+  gauge("pilot_ineffective_objects", "Objects that are accepted and do not do what they say.", () => index.problems().length);
+  gauge("citadel_server_root_cert_expiry_timestamp", "When the root expires, in seconds.", () => signer.expiries().rootMs / 1000);
+  gauge(
+    "citadel_server_cert_chain_expiry_timestamp",
+    "When the signing certificate expires, in seconds.",
+    () => signer.expiries().chainMs / 1000,
+  );
+  registry.observedGauge({ name: "pilot_info", help: "Version of the control plane.", labels: ["version"] }, () => [
+    { labels: { version: VERSION }, value: 1 },
+  ]);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
