@@ -312,3 +312,18 @@ test("RST_STREAM NO_ERROR after END_STREAM is an end for the reader; before it, 
     assert.equal(client.session.openStreams, 0);
   }
 });
+
+test("A write that causes a write to another stream sends its own bytes: a tunnel inside a tunnel", () => {
+  const [inner, outer] = [new ServerUnderTest(), new ServerUnderTest()];
+  const [innerStream, outerStream] = [inner.accept(1), outer.accept(1)];
+  inner.frames.length = 0;
+  inner.onWrite = () => outerStream.write(Buffer.alloc(20_000, 9));
+  // More than one frame, and more than the window: sent in part from `write`, and in part later from what was kept.
+  innerStream.write(Buffer.alloc(200_000, 1));
+  inner.turn();
+  const widen = [0, 1].map((streamId) => frame(FRAME.WINDOW_UPDATE, 0, streamId, uint32(MIB)));
+  inner.send(Buffer.concat(widen));
+  const sent = Buffer.concat(inner.take(FRAME.DATA).map(({ payload }) => payload));
+  assert.equal(sent.length, 200_000);
+  assert.ok(sent.every((byte) => byte === 1));
+});

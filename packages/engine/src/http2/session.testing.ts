@@ -87,6 +87,8 @@ class ManualEngine {
 class FrameChannel implements SecureChannel {
   room = MAX_CHUNK_BYTES;
   ended: "closed" | "reset" | undefined;
+  /** After each write, as a full channel sends what it has. */
+  onWrite: (() => void) | undefined;
   #bytes = Buffer.alloc(0);
   readonly #engine: ManualEngine;
   readonly #handler: SecureChannelHandler;
@@ -107,6 +109,7 @@ class FrameChannel implements SecureChannel {
   writeBytes(bytes: Uint8Array): void {
     assert.equal(this.ended, undefined, "written after the end");
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
+    this.onWrite?.();
   }
 
   pause(): void {
@@ -187,6 +190,11 @@ abstract class Peer {
     this.channel.room = bytes;
     if (wasFull && bytes > 0) this.handler?.onWritable();
     this.#collect();
+  }
+
+  /** What happens inside the session's writes to its channel. */
+  set onWrite(action: (() => void) | undefined) {
+    if (this.channel !== undefined) this.channel.onWrite = action;
   }
 
   get channelEnd(): "closed" | "reset" | undefined {
