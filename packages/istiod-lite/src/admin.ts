@@ -1,8 +1,10 @@
 // The HTTP port: metrics, readiness, version, and what the control plane knows and has sent.
 import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from "@ambit/api";
+import { hasCode, type IpAddress, isLoopback, MeshError, parseIp } from "@ambit/core";
 import type { ObjectSource } from "@ambit/kube";
 import { addMetricsRoutes, addReadinessRoute, httpServer, type MetricsRegistry, type Readiness } from "@ambit/runtime";
 import type { AmbientIndex } from "./ambient-index.ts";
+import type { Authenticator } from "./ca/authenticate.ts";
 import type { Resource } from "./resource.ts";
 import type { DiscoveryService } from "./xds/discovery-service.ts";
 import { shortType } from "./xds/proxy-connection.ts";
@@ -14,11 +16,22 @@ export interface AdminDeps {
   readonly discovery: DiscoveryService;
   readonly source: ObjectSource;
   readonly version: string;
+  readonly authenticator: Authenticator;
+  /** Callers of these may read the debug pages from elsewhere. */
+  readonly systemNamespaces: ReadonlySet<string>;
 }
 
 /** Paths are istiod's where it has the same page. */
-export function createAdminServer({ registry, readiness, index, discovery, source, version }: AdminDeps) {
+export function createAdminServer({ registry, readiness, index, discovery, source, version, ...access }: AdminDeps) {
   const server = httpServer();
+  server.addHook("onRequest", async (request, reply) => {
+    if (!request.url.startsWith("/debug")) return;
+    const { remoteAddress, localAddress } = request.socket;
+    const refusal = isThisMachine(remoteAddress, localAddress)
+      ? undefined
+      : await refusalOf(request.headers.authorization, access);
+    if (refusal !== undefined) await reply.code(401).send(`${refusal}\n`);
+  });
   addMetricsRoutes(server, registry);
   for (const path of ["/ready", "/healthz/ready"]) addReadinessRoute(server, path, readiness);
   server.get("/version", async () => ({ version, component: "istiod-lite", runtime: process.version }));
@@ -30,6 +43,26 @@ export function createAdminServer({ registry, readiness, index, discovery, sourc
   server.get("/debug/authorizationz", async () => [...index.table(AUTHORIZATION_TYPE_URL).values()].map(plain));
   server.get("/debug/problems", async () => problemsOf(source, index));
   return server;
+}
+
+function isThisMachine(remote: string | undefined, local: string | undefined): boolean {
+  const ip: IpAddress | undefined = parseIp(remote ?? "");
+  return ip !== undefined && (isLoopback(ip) || ip === parseIp(local ?? ""));
+}
+
+/** Debug pages name every workload and policy: from elsewhere they are for the system's own accounts. */
+async function refusalOf(
+  authorization: string | undefined,
+  { authenticator, systemNamespaces }: Pick<AdminDeps, "authenticator" | "systemNamespaces">,
+): Promise<string | undefined> {
+  try {
+    const { namespace } = await authenticator.authenticate(authorization ?? null, undefined);
+    return systemNamespaces.has(namespace) ? undefined : `Accounts of namespace ${namespace} may not read debug pages`;
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    const reason = hasCode(error, "ISTIOD_UNAUTHENTICATED") ? error.message : "tokens cannot be checked";
+    return `From another machine debug pages need a bearer token of a system account: ${reason}`;
+  }
 }
 
 /** One line per proxy, by the field names of istiod's page. */

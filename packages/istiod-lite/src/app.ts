@@ -68,7 +68,14 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
     { signer, clock, logger: logger.scope("ca") },
     { serverNames: config.serverNames, ttlMs: config.workloadTtlMs },
   );
-  const admin = createAdminServer({ registry, readiness, index, discovery, source, version: VERSION });
+  const admin = createAdminServer({
+    ...{ registry, readiness, index, discovery, source, authenticator },
+    version: VERSION,
+    systemNamespaces: new Set([
+      config.rootNamespace,
+      ...config.trustedNodeAccounts.map((account) => account.split("/")[0] ?? ""),
+    ]),
+  });
   const authenticationFailures = registry.counter<never>({
     name: "citadel_server_authentication_failure_count",
     help: "Callers that were not authenticated.",

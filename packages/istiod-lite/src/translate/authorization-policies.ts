@@ -33,8 +33,19 @@ export function translateAuthorizationPolicy(policy: AuthorizationPolicy, settin
     rules,
   };
   if (unsupported.size === 0) return { authorization };
-  const effect = action === "allow" ? "rules with them allow nothing" : "rules are enforced without them";
-  return { authorization, problem: `needs a waypoint for ${[...unsupported].sort().join(", ")}; here ${effect}` };
+  return { authorization, problem: `needs a waypoint for ${[...unsupported].sort().join(", ")}; ${effectOf(authorization)}` };
+}
+
+/** What is left of a policy without its request attributes. */
+function effectOf({ action, rules }: Authorization): string {
+  if (action === "allow") return "rules with them allow nothing here";
+  // In a clause one match has to hold, and a match with nothing set never does.
+  const canMatch = rules.some(({ clauses }) => clauses.every(({ matches }) => matches.some(isAnythingSet)));
+  return canMatch ? "rules are enforced without them, so more is denied" : "without them no rule can match, so nothing is denied";
+}
+
+function isAnythingSet(match: Match): boolean {
+  return Object.values(match).some((list) => list.length > 0);
 }
 
 export function scopeOf({ metadata, spec }: AuthorizationPolicy, rootNamespace: string): Authorization["scope"] {
