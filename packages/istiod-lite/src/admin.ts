@@ -25,7 +25,8 @@ export interface AdminDeps {
 export function createAdminServer({ registry, readiness, index, discovery, source, version, ...access }: AdminDeps) {
   const server = httpServer();
   server.addHook("onRequest", async (request, reply) => {
-    if (!request.url.startsWith("/debug")) return;
+    // The route that was found: a request's own text may spell its path in other ways.
+    if (!request.routeOptions.url?.startsWith("/debug")) return;
     const { remoteAddress, localAddress } = request.socket;
     const refusal = isThisMachine(remoteAddress, localAddress)
       ? undefined
