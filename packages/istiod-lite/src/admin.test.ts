@@ -9,11 +9,11 @@ import { createAdminServer } from "./admin.ts";
 import { AmbientIndex } from "./ambient-index.ts";
 import { Authenticator } from "./ca/authenticate.ts";
 import { TokenKeys } from "./ca/token-keys.ts";
+import { createIstiodMetrics } from "./metrics.ts";
 import { MemorySource } from "./testing/memory-source.ts";
 import { meshSettings } from "./testing/settings.ts";
 import { TokenIssuer } from "./testing/tokens.ts";
 import { DiscoveryService } from "./xds/discovery-service.ts";
-import { createDiscoveryMetrics } from "./xds/metrics.ts";
 
 test("createAdminServer() shows debug pages to this machine and to system accounts only", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "admin-"));
@@ -30,7 +30,7 @@ test("createAdminServer() shows debug pages to this machine and to system accoun
   const index = new AmbientIndex(source, meshSettings());
   index.start();
   const registry = new MetricsRegistry();
-  const metrics = createDiscoveryMetrics(registry);
+  const metrics = createIstiodMetrics(registry).discovery;
   const discovery = new DiscoveryService({ index, clock: realClock, logger: silentLogger, metrics }, { quietMs: 1, maxMs: 1 });
   const server = createAdminServer({
     ...{ registry, index, discovery, source, authenticator, readiness: new Readiness(), version: "1" },

@@ -7,14 +7,14 @@ import { createAdminServer } from "./admin.ts";
 import { AmbientIndex } from "./ambient-index.ts";
 import { Authenticator } from "./ca/authenticate.ts";
 import { AuthorityFiles } from "./ca/authority-files.ts";
-import { CertificateService, createCertificateMetrics } from "./ca/certificate-service.ts";
+import { CertificateService } from "./ca/certificate-service.ts";
 import { ServingCertificate } from "./ca/serving-certificate.ts";
 import { Signer } from "./ca/signer.ts";
 import { TokenKeys } from "./ca/token-keys.ts";
 import type { IstiodConfig } from "./config.ts";
 import { GrpcServer } from "./grpc-server.ts";
+import { addIstiodGauges, createIstiodMetrics } from "./metrics.ts";
 import { DiscoveryService } from "./xds/discovery-service.ts";
-import { createDiscoveryMetrics } from "./xds/metrics.ts";
 
 export interface AppDeps {
   readonly source: ObjectSource;
@@ -38,11 +38,12 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
   const { trustDomain } = config;
   const registry = new MetricsRegistry();
   registry.addProcessMetrics();
+  const metrics = createIstiodMetrics(registry);
   const readiness = new Readiness();
   const started = readiness.task("start");
   const index = new AmbientIndex(source, config);
   const discovery = new DiscoveryService(
-    { index, clock, logger: logger.scope("xds"), metrics: createDiscoveryMetrics(registry) },
+    { index, clock, logger: logger.scope("xds"), metrics: metrics.discovery },
     { quietMs: config.debounceQuietMs, maxMs: config.debounceMaxMs },
   );
   const tokenKeys = new TokenKeys(config.tokenKeysFile, logger.scope("ca"));
@@ -56,7 +57,7 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
     { organization: trustDomain, overlapMs: config.maxWorkloadTtlMs },
   );
   const certificates = new CertificateService(
-    { signer, source, logger: logger.scope("ca"), metrics: createCertificateMetrics(registry) },
+    { signer, source, logger: logger.scope("ca"), metrics: metrics.certificates },
     {
       trustDomain,
       trustedAccounts: config.trustedNodeAccounts,
@@ -76,12 +77,14 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
       ...config.trustedNodeAccounts.map((account) => account.split("/")[0] ?? ""),
     ]),
   });
-  const authenticationFailures = registry.counter<never>({
-    name: "citadel_server_authentication_failure_count",
-    help: "Callers that were not authenticated.",
-    labels: [],
+  addIstiodGauges(registry, {
+    version: VERSION,
+    proxies: () => discovery.connections().length,
+    resources: () => index.size,
+    refusedObjects: () => source.problems().length,
+    ineffectiveObjects: () => index.problems().length,
+    expiries: () => signer.expiries(),
   });
-  observe(registry, { index, discovery, signer, source });
   const ports = { grpc: 0, http: 0 };
 
   /** Order: whatever a proxy will ask for is there before its port is. */
@@ -93,7 +96,11 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
     index.start();
     const credentials = serving.start((renewed) => server.renew(renewed), signal);
     const server = new GrpcServer(
-      { authenticator, discovery, certificates, clock, logger: logger.scope("grpc"), authenticationFailures },
+      {
+        ...{ authenticator, discovery, certificates, clock },
+        authenticationFailures: metrics.authenticationFailures,
+        logger: logger.scope("grpc"),
+      },
       credentials,
     );
     ports.grpc = await server.listen(config.bindAddress, config.grpcPort);
@@ -118,36 +125,6 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
       }
     },
   };
-}
-
-interface Observed {
-  readonly index: AmbientIndex;
-  readonly discovery: DiscoveryService;
-  readonly signer: Signer;
-  readonly source: ObjectSource;
-}
-
-/** Gauges that are read when somebody asks, by istiod's names. */
-function observe(registry: MetricsRegistry, { index, discovery, signer, source }: Observed): void {
-  const gauge = (name: string, help: string, read: () => number) =>
-    registry.observedGauge<never>({ name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
-  gauge("pilot_xds", "Proxies with an open stream.", () => discovery.connections().length);
-  gauge("pilot_resources", "Resources that are served.", () => index.size);
-  gauge(
-    "pilot_refused_objects",
-    "Objects whose last good version is used because the present one was refused.",
-    () => source.problems().length,
-  );
-  gauge("pilot_ineffective_objects", "Objects that are accepted and do not do what they say.", () => index.problems().length);
-  gauge("citadel_server_root_cert_expiry_timestamp", "When the root expires, in seconds.", () => signer.expiries().rootMs / 1000);
-  gauge(
-    "citadel_server_cert_chain_expiry_timestamp",
-    "When the signing certificate expires, in seconds.",
-    () => signer.expiries().chainMs / 1000,
-  );
-  registry.observedGauge({ name: "pilot_info", help: "Version of the control plane.", labels: ["version"] }, () => [
-    { labels: { version: VERSION }, value: 1 },
-  ]);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

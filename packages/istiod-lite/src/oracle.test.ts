@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from "@ambit/api";
 import { AmbientIndex } from "./ambient-index.ts";
@@ -7,7 +8,7 @@ import { MemorySource } from "./testing/memory-source.ts";
 import { type RecordedResource, recordedChanges, recordedObjects, recordedResources } from "./testing/recorded-cluster.ts";
 import { meshSettings } from "./testing/settings.ts";
 
-/** Where istiod-lite differs on purpose; the names are the rows of docs/compatibility.md. */
+/** Where istiod-lite differs on purpose; the names are rows of docs/compatibility.md. */
 const DIFFERENCES = {
   "endpoints without labels carry no selector policies": (expected: RecordedResource): RecordedResource => {
     const { value } = expected;
@@ -17,7 +18,8 @@ const DIFFERENCES = {
   },
 };
 
-/** Resources that a change of istiod's leaves as they are, which it sends all the same. */
+/** The row for resources that a change leaves as they are and that istiod sends all the same. */
+const UNCHANGED = "unchanged resources are not sent";
 const UNCHANGED_BUT_SENT: Readonly<Record<string, (name: string) => boolean>> = {
   "label service details use-waypoint=waypoint": (name) => name.includes("/Pod/bookinfo/details-"),
   "delete AuthorizationPolicy bookinfo/viewer": (name) => name.includes("/ServiceEntry/"),
@@ -112,4 +114,9 @@ test("AmbientIndex tells of the changes that istiod pushed, and of nothing more"
         name,
       );
   }
+});
+
+test("docs/compatibility.md has a row for each difference that the recording shows", () => {
+  const text = readFileSync(new URL("../../../docs/compatibility.md", import.meta.url), "utf8");
+  for (const name of [...Object.keys(DIFFERENCES), UNCHANGED]) assert.ok(text.includes(`| ${name} |`), name);
 });

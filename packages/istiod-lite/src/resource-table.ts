@@ -1,5 +1,4 @@
 // The resources of one type by name, and by everything else that a proxy may ask for them by.
-import { namespacedHostname } from "@ambit/core";
 import type { Resource } from "./resource.ts";
 
 export class ResourceTable {
@@ -72,10 +71,4 @@ export function serviceKeysOf({ value }: Resource): Iterable<string> {
 
 export function nodeOf({ value }: Resource): string {
   return "kind" in value && value.kind === "workload" ? value.workload.node : "";
-}
-
-/** The service that a resource defines, if it is one. */
-export function definedService({ value }: Resource): string | undefined {
-  if (!("kind" in value) || value.kind !== "service") return undefined;
-  return namespacedHostname(value.service.namespace, value.service.hostname);
 }

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Names are those of Istio's `cacerts`; the last three are ours. */
-export const AUTHORITY_FILES = {
+const AUTHORITY_FILES = {
   /** Everybody may trust these: several roots while one is being replaced. */
   roots: "root-cert.pem",
   certificate: "ca-cert.pem",

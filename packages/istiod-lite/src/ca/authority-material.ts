@@ -52,7 +52,7 @@ export function checkMaterial(directory: string, texts: AuthorityTexts, nowMs: n
   };
 }
 
-export function isSelfSigned(certificate: X509Certificate): boolean {
+function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
 }
 

@@ -1,9 +1,9 @@
 // Signs for workloads: who asks, whether they may have that identity, for how long.
 import type { IstioCertificateRequest } from "@ambit/api";
-import { type Counter, hasCode, type Logger, MeshError } from "@ambit/core";
+import { hasCode, type Logger, MeshError } from "@ambit/core";
 import { checkSigningRequest } from "@ambit/identity";
 import type { ObjectSource } from "@ambit/kube";
-import type { MetricsRegistry } from "@ambit/runtime";
+import type { CertificateMetrics } from "../metrics.ts";
 import type { Caller } from "./authenticate.ts";
 import { authorizeImpersonation, type NodeAuthorizationOptions } from "./node-authorization.ts";
 import type { Signer } from "./signer.ts";
@@ -11,13 +11,6 @@ import type { Signer } from "./signer.ts";
 export interface CertificateServiceOptions extends NodeAuthorizationOptions {
   readonly defaultTtlMs: number;
   readonly maxTtlMs: number;
-}
-
-export interface CertificateMetrics {
-  readonly requests: Counter<never>;
-  readonly issued: Counter<never>;
-  readonly unreadable: Counter<never>;
-  readonly refused: Counter<never>;
 }
 
 export interface CertificateServiceDeps {
@@ -73,14 +66,4 @@ export class CertificateService {
       );
     return ttlMs;
   }
-}
-
-export function createCertificateMetrics(registry: MetricsRegistry): CertificateMetrics {
-  const counter = (name: string, help: string) => registry.counter<never>({ name, help, labels: [] });
-  return {
-    requests: counter("citadel_server_csr_count", "Signing requests received."),
-    issued: counter("citadel_server_success_cert_issuance_count", "Certificates issued."),
-    unreadable: counter("citadel_server_csr_parsing_err_count", "Signing requests that could not be read."),
-    refused: counter("citadel_server_csr_sign_err_count", "Signing requests that were refused."),
-  };
 }

@@ -2,7 +2,7 @@
 import type { PortMap, Service } from "@ambit/core";
 import type { Labels } from "./labels.ts";
 
-export interface PortNames {
+interface PortNames {
   readonly name: string;
   /** The name that each endpoint gives a number to; undefined when the target is a number. */
   readonly targetName?: string | undefined;

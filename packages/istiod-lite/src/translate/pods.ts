@@ -6,7 +6,7 @@ import type { MeshContext } from "./mesh-context.ts";
 import { portsOfEndpoint } from "./mesh-service.ts";
 import { bindWaypoint } from "./waypoints.ts";
 
-export function podUid(clusterId: string, namespace: string, name: string): WorkloadUid {
+function podUid(clusterId: string, namespace: string, name: string): WorkloadUid {
   return `${clusterId}//Pod/${namespace}/${name}` as WorkloadUid;
 }
 

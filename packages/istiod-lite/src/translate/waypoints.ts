@@ -133,7 +133,7 @@ function attach(
 }
 
 /** Services of gateways themselves are never bound: they would send their own traffic in a circle. */
-export function isGatewayService(labels: Labels): boolean {
+function isGatewayService(labels: Labels): boolean {
   const managed = labels[GATEWAY_MANAGED];
   return managed === "istio.io-mesh-controller" || managed === "istio.io-eastwest-controller";
 }

@@ -4,8 +4,8 @@ import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "@ambit/api";
 import type { Clock, Logger } from "@ambit/core";
 import type { AmbientIndex, ChangedNames } from "../ambient-index.ts";
 import type { Caller } from "../ca/authenticate.ts";
+import type { DiscoveryMetrics } from "../metrics.ts";
 import { type DebounceOptions, Debouncer } from "../push/debouncer.ts";
-import type { DiscoveryMetrics } from "./metrics.ts";
 import { ProxyConnection } from "./proxy-connection.ts";
 import { proxyNodeOf } from "./proxy-node.ts";
 

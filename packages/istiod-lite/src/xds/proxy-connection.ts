@@ -9,9 +9,9 @@ import {
 import type { Clock, Logger } from "@ambit/core";
 import { create } from "@bufbuild/protobuf";
 import type { AmbientIndex, ChangedNames } from "../ambient-index.ts";
+import type { DiscoveryMetrics } from "../metrics.ts";
 import { PendingPush } from "../push/pending-push.ts";
 import type { ResourceTypeUrl } from "../resource.ts";
-import type { DiscoveryMetrics } from "./metrics.ts";
 import type { ProxyNode } from "./proxy-node.ts";
 import { type Delta, Watch } from "./watch.ts";
 
