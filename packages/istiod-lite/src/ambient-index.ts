@@ -4,8 +4,11 @@ import { formatRef, getKind, type KubeObject, type ObjectChange, type ObjectSour
 import { authorizationResource, type Resource, type ResourceTypeUrl, serviceResource, workloadResource } from "./resource.ts";
 import { ResourceTable } from "./resource-table.ts";
 import { translateEndpointSlice } from "./translate/endpoint-slices.ts";
-import { MeshContext, type TranslationProblem } from "./translate/mesh-context.ts";
+import { localityOfNode, type MeshContext } from "./translate/mesh-context.ts";
+import { MeshPolicies } from "./translate/mesh-policies.ts";
+import { MeshServices } from "./translate/mesh-services.ts";
 import { translatePod } from "./translate/pods.ts";
+import type { TranslationProblem } from "./translate/problem.ts";
 import type { MeshSettings } from "./translate/settings.ts";
 import { translateInlineEndpoints, translateWorkloadEntry } from "./translate/workload-entries.ts";
 
@@ -14,18 +17,29 @@ export type ChangedNames = ReadonlyMap<ResourceTypeUrl, ReadonlySet<string>>;
 
 /** Kinds whose objects are workloads themselves. */
 const WORKLOAD_KINDS = ["Pod", "WorkloadEntry", "ServiceEntry", "EndpointSlice"] as const;
-/** A change touches nothing but the object's own workloads. */
-const ONLY_ITSELF: ReadonlySet<string> = new Set(["Pod", "WorkloadEntry"]);
-/** A change may touch any workload of the object's namespace. */
-const ITS_NAMESPACE: ReadonlySet<string> = new Set([
+/** Which workloads a change of an object may touch; kinds that are not here mean nothing to the data plane. */
+const REACH: Readonly<Record<string, "itself" | "namespace" | "everything">> = {
+  Pod: "itself",
+  WorkloadEntry: "itself",
+  Service: "namespace",
+  ServiceEntry: "namespace",
+  EndpointSlice: "namespace",
+  AuthorizationPolicy: "namespace",
+  PeerAuthentication: "namespace",
+  Namespace: "everything",
+  Node: "everything",
+  Gateway: "everything",
+  GatewayClass: "everything",
+};
+const POLICY_KINDS: ReadonlySet<string> = new Set(["AuthorizationPolicy", "PeerAuthentication"]);
+const SERVICE_KINDS: ReadonlySet<string> = new Set([
   "Service",
   "ServiceEntry",
   "EndpointSlice",
-  "AuthorizationPolicy",
-  "PeerAuthentication",
+  "Namespace",
+  "Gateway",
+  "GatewayClass",
 ]);
-/** A change may touch any workload. Every other kind (and these, in the root namespace, of policies) means nothing to the data plane. */
-const EVERYTHING: ReadonlySet<string> = new Set(["Namespace", "Node", "Gateway", "GatewayClass"]);
 
 export class AmbientIndex {
   readonly #source: ObjectSource;
@@ -37,7 +51,9 @@ export class AmbientIndex {
   readonly #handlers = new Set<(changed: ChangedNames) => void>();
   /** Names of the workloads that each object became. */
   readonly #workloadsOf = new Map<string, readonly string[]>();
-  #context: MeshContext | undefined;
+  /** Both are made anew when one of their objects has changed. */
+  #services: MeshServices | undefined;
+  #policies: MeshPolicies | undefined;
 
   constructor(source: ObjectSource, settings: MeshSettings) {
     this.#source = source;
@@ -63,7 +79,7 @@ export class AmbientIndex {
 
   /** Labels and policies that are accepted and do not do what they say. */
   problems(): readonly TranslationProblem[] {
-    return this.#context?.problems ?? [];
+    return [...(this.#services?.problems ?? []), ...(this.#policies?.problems ?? [])];
   }
 
   /** Called once for each batch that makes a difference. Returns the way to unsubscribe. */
@@ -73,34 +89,30 @@ export class AmbientIndex {
   }
 
   rebuild(): void {
-    this.#context = undefined;
+    this.#services = undefined;
+    this.#policies = undefined;
     const stale = new Set(this.#workloadsOf.keys());
     for (const object of this.#workloadObjects(() => true)) stale.add(formatRef(refOf(object)));
-    this.#recompute(stale, true);
+    this.#recompute(stale);
   }
 
   /** Recomputes what the changes may have touched. */
   apply(changes: readonly ObjectChange[]): void {
-    const scope = scopeOf(changes, this.#settings.rootNamespace);
-    if (scope === undefined) return;
-    if (scope.shared) this.#context = undefined;
-    if (scope.everything) {
-      this.rebuild();
-      return;
-    }
+    const { kinds, everything, namespaces } = scopeOf(changes, this.#settings.rootNamespace);
+    if (kinds.size === 0) return;
+    if (!kinds.isDisjointFrom(SERVICE_KINDS)) this.#services = undefined;
+    if (!kinds.isDisjointFrom(POLICY_KINDS)) this.#policies = undefined;
     const stale = new Set(changes.map(({ object }) => formatRef(refOf(object))));
-    if (scope.namespaces.size > 0)
-      for (const object of this.#workloadObjects((namespace) => scope.namespaces.has(namespace)))
+    if (everything || namespaces.size > 0)
+      for (const object of this.#workloadObjects((namespace) => everything || namespaces.has(namespace)))
         stale.add(formatRef(refOf(object)));
-    this.#recompute(stale, scope.shared);
+    this.#recompute(stale);
   }
 
-  /** @param shared whether services and policies may have changed too */
-  #recompute(stale: ReadonlySet<string>, shared: boolean): void {
-    this.#context ??= new MeshContext(this.#source, this.#settings);
-    const context = this.#context;
+  #recompute(stale: ReadonlySet<string>): void {
     const changed = new Map<ResourceTypeUrl, Set<string>>();
     const gone = new Set<string>();
+    const context = this.#readShared(changed, gone);
     for (const key of stale) {
       const resources = this.#translate(key, context);
       const before = this.#workloadsOf.get(key) ?? [];
@@ -116,22 +128,34 @@ export class AmbientIndex {
         );
       else this.#workloadsOf.delete(key);
     }
-    if (shared) this.#recomputeShared(context, changed, gone);
     this.#remove(ADDRESS_TYPE_URL, gone, changed);
     if (changed.size > 0) for (const handler of this.#handlers) handler(changed);
   }
 
-  #recomputeShared(context: MeshContext, changed: Map<ResourceTypeUrl, Set<string>>, goneAddresses: Set<string>): void {
-    const services = context.services.map(({ service }) => serviceResource(service));
-    const serviceNames = new Set(services.map(({ name }) => name));
-    for (const { name, value } of this.table(ADDRESS_TYPE_URL).values())
-      if ("kind" in value && value.kind === "service" && !serviceNames.has(name)) goneAddresses.add(name);
-    for (const resource of services) this.#put(resource, changed);
-    const policies = context.policies.map(authorizationResource);
-    const policyNames = new Set(policies.map(({ name }) => name));
-    const gonePolicies = new Set([...this.table(AUTHORIZATION_TYPE_URL).names()].filter((name) => !policyNames.has(name)));
-    for (const resource of policies) this.#put(resource, changed);
-    this.#remove(AUTHORIZATION_TYPE_URL, gonePolicies, changed);
+  /** Services and policies, read again if they may have changed; `gone` gets the services that are no more. */
+  #readShared(changed: Map<ResourceTypeUrl, Set<string>>, gone: Set<string>): MeshContext {
+    if (this.#services === undefined) {
+      this.#services = new MeshServices(this.#source, this.#settings);
+      const resources = this.#services.services.map(({ service }) => serviceResource(service));
+      for (const { name, value } of this.table(ADDRESS_TYPE_URL).values())
+        if ("kind" in value && value.kind === "service") gone.add(name);
+      for (const { name } of resources) gone.delete(name);
+      for (const resource of resources) this.#put(resource, changed);
+    }
+    if (this.#policies === undefined) {
+      this.#policies = new MeshPolicies(this.#source, this.#settings);
+      const resources = this.#policies.policies.map(authorizationResource);
+      const names = new Set(this.table(AUTHORIZATION_TYPE_URL).names());
+      for (const { name } of resources) names.delete(name);
+      for (const resource of resources) this.#put(resource, changed);
+      this.#remove(AUTHORIZATION_TYPE_URL, names, changed);
+    }
+    return {
+      settings: this.#settings,
+      services: this.#services,
+      policies: this.#policies,
+      localityOfNode: (name) => localityOfNode(this.#source, name),
+    };
   }
 
   /** An equal result stops here. */
@@ -184,27 +208,26 @@ export class AmbientIndex {
 }
 
 interface ChangeScope {
+  /** Kinds among the changes that mean something to the data plane. */
+  readonly kinds: ReadonlySet<string>;
   readonly everything: boolean;
-  /** Services, policies and waypoints have to be read again. */
-  readonly shared: boolean;
   readonly namespaces: ReadonlySet<string>;
 }
 
-/** Undefined when the changes mean nothing to the data plane. */
-function scopeOf(changes: readonly ObjectChange[], rootNamespace: string): ChangeScope | undefined {
+function scopeOf(changes: readonly ObjectChange[], rootNamespace: string): ChangeScope {
+  const kinds = new Set<string>();
   const namespaces = new Set<string>();
   let everything = false;
-  let own = false;
   for (const { object } of changes) {
     const { kind, metadata } = object;
-    const isRootPolicy =
-      metadata.namespace === rootNamespace && (kind === "AuthorizationPolicy" || kind === "PeerAuthentication");
-    if (EVERYTHING.has(kind) || isRootPolicy) everything = true;
-    else if (ITS_NAMESPACE.has(kind)) namespaces.add(metadata.namespace);
-    else if (ONLY_ITSELF.has(kind)) own = true;
+    const reach = REACH[kind];
+    if (reach === undefined) continue;
+    kinds.add(kind);
+    const isRootPolicy = metadata.namespace === rootNamespace && POLICY_KINDS.has(kind);
+    if (reach === "everything" || isRootPolicy) everything = true;
+    else if (reach === "namespace") namespaces.add(metadata.namespace);
   }
-  const shared = everything || namespaces.size > 0;
-  return shared || own ? { everything, shared, namespaces } : undefined;
+  return { kinds, everything, namespaces };
 }
 
 function refOf({ kind, metadata }: KubeObject) {

@@ -11,7 +11,7 @@ export function translateEndpointSlice(slice: EndpointSlice, context: MeshContex
   const serviceName = labels[SERVICE_NAME];
   const { clusterId, network, trustDomain, domain } = context.settings;
   const key = namespacedHostname(namespace, `${serviceName}.${namespace}.svc.${domain}`);
-  const service = context.service(key);
+  const service = context.services.byKey(key);
   if (serviceName === undefined || slice.addressType === "FQDN" || service?.kind !== "Service") return [];
   const services = new Map([[key, portsOf(slice, service)]]);
   const workloads = new Map<string, Workload>();

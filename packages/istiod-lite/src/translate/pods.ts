@@ -39,7 +39,7 @@ export function translatePod(pod: Pod, context: MeshContext): Workload | undefin
     workloadType: "pod",
     workloadName,
     services: servicesOf(pod, context),
-    authorizationPolicies: context.policiesOf(namespace, labels),
+    authorizationPolicies: context.policies.attachedTo(namespace, labels),
     status: isReady(pod) ? "healthy" : "unhealthy",
     capacity: 1,
   };
@@ -76,29 +76,29 @@ export function waypointFacts(
   context: MeshContext,
 ): Pick<Workload, "waypoint" | "applicationTunnel"> {
   const gatewayName = metadata.labels[GATEWAY_NAME];
-  const instanceOf = gatewayName === undefined ? undefined : context.findWaypoint(metadata.namespace, gatewayName);
+  const instanceOf = gatewayName === undefined ? undefined : context.services.findWaypoint(metadata.namespace, gatewayName);
   if (instanceOf !== undefined)
     return instanceOf.inboundBinding === undefined ? {} : { applicationTunnel: instanceOf.inboundBinding };
-  const { waypoint } = bindWaypoint(context.bound(metadata), "workload", context.findWaypoint);
+  const { waypoint } = bindWaypoint(context.services.bound(metadata), "workload", context.services.findWaypoint);
   return waypoint === undefined ? {} : { waypoint: waypoint.address };
 }
 
 function servicesOf(pod: Pod, context: MeshContext): Map<NamespacedHostname, PortMap> {
   const { namespace, name, labels } = pod.metadata;
   const services = new Map<NamespacedHostname, PortMap>();
-  for (const item of context.servicesIn(namespace)) {
+  for (const item of context.services.inNamespace(namespace)) {
     if (!selects(item.selector, labels)) continue;
     services.set(
       namespacedHostname(namespace, item.service.hostname),
       portsOfEndpoint(item, (portName) => portNumberOf(pod, portName)),
     );
   }
-  for (const slice of context.slicesOfPod(namespace, name)) {
+  for (const slice of context.services.slicesOfPod(namespace, name)) {
     const key = namespacedHostname(
       namespace,
       `${slice.metadata.labels[SERVICE_NAME]}.${namespace}.svc.${context.settings.domain}`,
     );
-    const item = context.service(key);
+    const item = context.services.byKey(key);
     // A Service with a selector finds its pods by itself; its slices only repeat that.
     if (item === undefined || Object.keys(item.selector ?? {}).length > 0) continue;
     services.set(

@@ -19,11 +19,11 @@ export function translateWorkloadEntry({ metadata, spec }: WorkloadEntry, contex
   const { name, namespace, annotations } = metadata;
   // Labels may stand in either place.
   const labels = { ...metadata.labels, ...spec.labels };
-  const selecting = context.servicesIn(namespace).filter(({ selector }) => selects(selector, labels));
+  const selecting = context.services.inNamespace(namespace).filter(({ selector }) => selects(selector, labels));
   return {
     uid: `${context.settings.clusterId}/networking.istio.io/WorkloadEntry/${namespace}/${name}` as WorkloadUid,
     ...endpointFacts({ name, namespace, labels, annotations, spec, services: selecting }, context),
-    authorizationPolicies: context.policiesOf(namespace, labels),
+    authorizationPolicies: context.policies.attachedTo(namespace, labels),
     ...waypointFacts({ metadata: { ...metadata, labels } }, context),
   };
 }
@@ -32,7 +32,9 @@ export function translateWorkloadEntry({ metadata, spec }: WorkloadEntry, contex
 export function translateInlineEndpoints(entry: ServiceEntry, context: MeshContext): Workload[] {
   const { metadata, spec } = entry;
   const { name, namespace, annotations } = metadata;
-  const own = context.servicesIn(namespace).filter(({ kind, objectName }) => kind === "ServiceEntry" && objectName === name);
+  const own = context.services
+    .inNamespace(namespace)
+    .filter(({ kind, objectName }) => kind === "ServiceEntry" && objectName === name);
   const endpoints: readonly { readonly spec: WorkloadEntrySpec; readonly services: readonly MeshService[] }[] = isResolvedByHost(
     entry,
   )
@@ -47,7 +49,7 @@ export function translateInlineEndpoints(entry: ServiceEntry, context: MeshConte
     workloads.set(uid, {
       uid,
       ...endpointFacts({ name, namespace, labels, annotations, ...endpoint }, context),
-      authorizationPolicies: context.policiesOf(namespace, labels),
+      authorizationPolicies: context.policies.attachedTo(namespace, labels),
       ...waypointFacts({ metadata: { ...metadata, labels: metadata.labels } }, context),
     });
   }
