@@ -1,13 +1,13 @@
 // Kubernetes objects → resources of discovery, kept up to date: a batch of changes leads to the names of the resources that differ.
 import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from "@ambit/api";
-import { formatRef, getKind, type KubeObject, type ObjectChange, type ObjectSource } from "@ambit/kube";
+import { formatRef, getKind, type KubeObject, listKind, type ObjectChange, type ObjectSource } from "@ambit/kube";
 import { authorizationResource, type Resource, type ResourceTypeUrl, serviceResource, workloadResource } from "./resource.ts";
 import { ResourceTable } from "./resource-table.ts";
 import { translateEndpointSlice } from "./translate/endpoint-slices.ts";
 import { localityOfNode, type MeshContext } from "./translate/mesh-context.ts";
 import { MeshPolicies } from "./translate/mesh-policies.ts";
 import { MeshServices } from "./translate/mesh-services.ts";
-import { translatePod } from "./translate/pods.ts";
+import { translatePod, waypointProblem } from "./translate/pods.ts";
 import type { TranslationProblem } from "./translate/problem.ts";
 import type { MeshSettings } from "./translate/settings.ts";
 import { translateInlineEndpoints, translateWorkloadEntry } from "./translate/workload-entries.ts";
@@ -79,7 +79,10 @@ export class AmbientIndex {
 
   /** Labels and policies that are accepted and do not do what they say. */
   problems(): readonly TranslationProblem[] {
-    return [...(this.#services?.problems ?? []), ...(this.#policies?.problems ?? [])];
+    const [services, policies] = [this.#services, this.#policies];
+    if (services === undefined || policies === undefined) return [];
+    const pods = listKind(this.#source, "Pod").flatMap((pod) => waypointProblem(pod, services) ?? []);
+    return [...services.problems, ...policies.problems, ...pods];
   }
 
   /** Called once for each batch that makes a difference. Returns the way to unsubscribe. */

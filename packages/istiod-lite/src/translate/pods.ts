@@ -1,9 +1,11 @@
 // Pods → workloads.
 import { type NamespacedHostname, namespacedHostname, type PortMap, parseIp, type Workload, type WorkloadUid } from "@ambit/core";
 import type { Pod } from "@ambit/kube";
-import { canonicalName, canonicalRevision, GATEWAY_NAME, SERVICE_NAME, selects, tunnelFacts } from "./labels.ts";
+import { canonicalName, canonicalRevision, GATEWAY_NAME, SERVICE_NAME, selects, tunnelFacts, USE_WAYPOINT } from "./labels.ts";
 import type { MeshContext } from "./mesh-context.ts";
 import { portsOfEndpoint } from "./mesh-service.ts";
+import type { MeshServices } from "./mesh-services.ts";
+import type { TranslationProblem } from "./problem.ts";
 import { bindWaypoint } from "./waypoints.ts";
 
 function podUid(clusterId: string, namespace: string, name: string): WorkloadUid {
@@ -81,6 +83,13 @@ export function waypointFacts(
     return instanceOf.inboundBinding === undefined ? {} : { applicationTunnel: instanceOf.inboundBinding };
   const { waypoint } = bindWaypoint(context.services.bound(metadata), "workload", context.services.findWaypoint);
   return waypoint === undefined ? {} : { waypoint: waypoint.address };
+}
+
+/** Why the pod's own waypoint label has no effect; that of its namespace is for services first. */
+export function waypointProblem({ metadata }: Pod, services: MeshServices): TranslationProblem | undefined {
+  if (metadata.labels[USE_WAYPOINT] === undefined) return undefined;
+  const { problem: reason } = bindWaypoint(services.bound(metadata), "workload", services.findWaypoint);
+  return reason === undefined ? undefined : { kind: "Pod", namespace: metadata.namespace, name: metadata.name, reason };
 }
 
 function servicesOf(pod: Pod, context: MeshContext): Map<NamespacedHostname, PortMap> {

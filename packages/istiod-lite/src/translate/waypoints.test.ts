@@ -34,7 +34,10 @@ test("bindWaypoint() binds services and workloads by what the waypoint is for", 
   assert.equal(mesh.service(host("b")).waypoint, undefined);
   assert.deepEqual(mesh.pod("c").waypoint, WAYPOINT);
   assert.equal(mesh.pod("d").waypoint, undefined);
-  assert.deepEqual(mesh.problems(), ["Service/b: waypoint bookinfo/p is for workload traffic, not for a service"]);
+  assert.deepEqual(mesh.problems(), [
+    "Service/b: waypoint bookinfo/p is for workload traffic, not for a service",
+    "Pod/d: waypoint bookinfo/s is for service traffic, not for a workload",
+  ]);
 });
 
 test("bindWaypoint() crosses namespaces only where the listener admits it", () => {

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
-import { ADDRESS_TYPE_URL, AUTHORIZATION_TYPE_URL } from "@ambit/api";
+import {
+  ADDRESS_TYPE_URL,
+  AggregatedDiscoveryService,
+  AUTHORIZATION_TYPE_URL,
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+} from "@ambit/api";
 import { eventually } from "@ambit/testkit";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { type ControlPlane, namesOf, nodeProxy, proxyNode, startControlPlane } from "../testing/control-plane.ts";
 import { MemorySource } from "../testing/memory-source.ts";
 import { authorizationPolicy, kubernetesService, pod } from "../testing/objects.ts";
@@ -144,4 +154,60 @@ test("DiscoveryService serves policies and addresses under the names that the in
     served[ADDRESS_TYPE_URL].map(({ name }: { name: string }) => name),
     [uid("zt", "ambit-system")],
   );
+});
+
+/** A stream that a test drives message by message. */
+function rawStream(t: TestContext, plane: ControlPlane) {
+  const ca = readFileSync(plane.rootCertFile, "utf8");
+  const client = createClient(AggregatedDiscoveryService, createGrpcTransport({ baseUrl: plane.address, nodeOptions: { ca } }));
+  const requests: DeltaDiscoveryRequest[] = [];
+  let wake = () => {};
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  async function* outgoing() {
+    while (!stop.signal.aborted) {
+      const request = requests.shift();
+      if (request !== undefined) yield request;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+  }
+  stop.signal.addEventListener("abort", () => wake());
+  const headers = { authorization: `Bearer ${plane.issuer.token()}` };
+  const responses = client.deltaAggregatedResources(outgoing(), { headers, signal: stop.signal })[Symbol.asyncIterator]();
+  return {
+    send(fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>) {
+      requests.push(create(DeltaDiscoveryRequestSchema, fields));
+      wake();
+    },
+    next: () => responses.next(),
+  };
+}
+
+test("DiscoveryService shows what a proxy refused until it acknowledges something newer", async (t) => {
+  const source = sourceOf();
+  const plane = await startControlPlane(t, { source });
+  const stream = rawStream(t, plane);
+  const typeUrl = ADDRESS_TYPE_URL;
+  const refusedNow = async () => JSON.parse((await plane.page("/debug/syncz")).text)[0].types.ADDRESS.refused;
+  stream.send({ typeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster", node: proxyNode() });
+  stream.send({ typeUrl });
+  const first = await stream.next();
+  assert.equal(first.value?.typeUrl, typeUrl);
+  stream.send({ typeUrl, responseNonce: first.value?.nonce ?? "", errorDetail: { code: 0, message: "x: bad field" } });
+  await eventually(async () => assert.equal(await refusedNow(), "x: bad field"));
+  assert.match((await plane.page("/metrics")).text, /pilot_total_xds_rejects\{type="ADDRESS"\} 1/);
+  source.put(pod("a"));
+  const second = await stream.next();
+  stream.send({ typeUrl, responseNonce: second.value?.nonce ?? "" });
+  await eventually(async () => assert.equal(await refusedNow(), ""));
+});
+
+test("DiscoveryService refuses a stream that does not say who it is", async (t) => {
+  const plane = await startControlPlane(t, { source: sourceOf() });
+  const stream = rawStream(t, plane);
+  stream.send({ typeUrl: ADDRESS_TYPE_URL });
+  await assert.rejects(stream.next(), { code: Code.InvalidArgument });
 });
