@@ -17,7 +17,7 @@ export interface Slab {
 export const HEADROOM_BYTES = 64;
 
 /** Largest payload of one push or one `onData`. */
-export const MAX_CHUNK_BYTES = 256 * 1024;
+export const MAX_CHUNK_BYTES = 128 * 1024;
 
 /** Memory that is never freed: for scratch areas and pools made once per thread, not per connection. */
 export function allocSlab(length: number): Slab {

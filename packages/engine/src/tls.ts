@@ -16,7 +16,7 @@ import { allocScratch, allocSlab, HEADROOM_BYTES, MAX_CHUNK_BYTES, type Slab } f
 import { TcpStream } from "./tcp-stream.ts";
 
 const RECORD_BYTES = 16 * 1024;
-const FLUSH_ABOVE_BYTES = 256 * 1024;
+const FLUSH_ABOVE_BYTES = 128 * 1024;
 const CONTROL_RESERVE_BYTES = 128 * 1024;
 /** Below the flush threshold, one chunk more, the reserve, and 22 bytes per record for all of them. Untouched pages cost nothing. */
 const BACKLOG_BYTES = FLUSH_ABOVE_BYTES + MAX_CHUNK_BYTES + CONTROL_RESERVE_BYTES + 8 * 1024;
