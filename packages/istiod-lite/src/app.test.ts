@@ -42,3 +42,10 @@ test("App does not start without keys to check tokens with", async (t) => {
     code: "ISTIOD_TOKEN_KEYS_UNREADABLE",
   });
 });
+
+test("App does not start when its port is taken, and says so", async (t) => {
+  const plane = await startControlPlane(t);
+  await assert.rejects(startControlPlane(t, { environment: { GRPC_PORT: `${plane.app.ports.grpc}` } }), {
+    code: "ISTIOD_PORT_UNAVAILABLE",
+  });
+});

@@ -2,7 +2,7 @@
 import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { TLSSocket } from "node:tls";
-import { AggregatedDiscoveryService, IstioCertificateService } from "@ambit/api";
+import { AggregatedDiscoveryService, type IstioCertificateRequest, IstioCertificateService } from "@ambit/api";
 import { type Clock, type Counter, type Logger, MeshError } from "@ambit/core";
 import { Code, ConnectError, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -12,7 +12,10 @@ import type { ServingCredentials } from "./ca/serving-certificate.ts";
 import type { DiscoveryService } from "./xds/discovery-service.ts";
 
 /** Names and versions of everything that a proxy holds, at most. */
-const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
+const MAX_DISCOVERY_REQUEST_BYTES = 64 * 1024 * 1024;
+/** Read before the caller is known, so there is no more room than a signing request needs. */
+const MAX_CERTIFICATE_REQUEST_BYTES = 64 * 1024;
+const MAX_STREAMS_PER_CONNECTION = 256;
 const PING_INTERVAL_MS = 30_000;
 const PING_TIMEOUT_MS = 10_000;
 
@@ -45,25 +48,28 @@ export class GrpcServer {
     const handler = connectNodeAdapter({
       routes: (router) =>
         router
-          .service(AggregatedDiscoveryService, {
-            deltaAggregatedResources: (requests, context) => this.#discover(requests, context),
-          })
-          .service(IstioCertificateService, {
-            createCertificate: async (request, context) => {
-              const caller = await this.#authenticate(context);
-              return { certChain: await translating(async () => deps.certificates.create(request, caller)) };
-            },
-          }),
+          .service(
+            AggregatedDiscoveryService,
+            { deltaAggregatedResources: (requests, context) => this.#discover(requests, context) },
+            { readMaxBytes: MAX_DISCOVERY_REQUEST_BYTES },
+          )
+          .service(
+            IstioCertificateService,
+            { createCertificate: (request, context) => this.#sign(request, context) },
+            { readMaxBytes: MAX_CERTIFICATE_REQUEST_BYTES },
+          ),
       contextValues: (request) => createContextValues().set(peerKey, peerOf(request as Http2ServerRequest)),
       // Both ends are in one cluster: compressing costs more than it saves.
       acceptCompression: [],
-      readMaxBytes: MAX_REQUEST_BYTES,
       grpcWeb: false,
       connect: false,
     });
     // A certificate is optional, so a bad one is refused by the authenticator, which can say why.
     this.#server = createSecureServer(
-      { ...credentials, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2" },
+      {
+        ...{ ...credentials, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2" },
+        settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION },
+      },
       handler,
     );
     this.#server.on("session", (session) => this.#onSession(session));
@@ -73,10 +79,14 @@ export class GrpcServer {
   /** @returns the port that was bound. @throws ISTIOD_PORT_UNAVAILABLE */
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#server.once("error", (cause) =>
-        reject(new MeshError("ISTIOD_PORT_UNAVAILABLE", `Cannot listen on ${host}:${port}: ${cause.message}`, { cause })),
-      );
-      this.#server.listen(port, host, () => resolve((this.#server.address() as AddressInfo).port));
+      const failed = (cause: Error) =>
+        reject(new MeshError("ISTIOD_PORT_UNAVAILABLE", `Cannot listen on ${host}:${port}: ${cause.message}`, { cause }));
+      this.#server.once("error", failed);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", failed);
+        this.#server.on("error", (error) => this.#deps.logger.error("A connection could not be accepted", { error }));
+        resolve((this.#server.address() as AddressInfo).port);
+      });
     });
   }
 
@@ -100,6 +110,15 @@ export class GrpcServer {
     const caller = await this.#authenticate(context);
     try {
       yield* this.#deps.discovery.serve(requests, caller, context.signal);
+    } catch (error) {
+      throw asConnectError(error);
+    }
+  }
+
+  async #sign(request: IstioCertificateRequest, context: HandlerContext): Promise<{ certChain: string[] }> {
+    const caller = await this.#authenticate(context);
+    try {
+      return { certChain: this.#deps.certificates.create(request, caller) };
     } catch (error) {
       throw asConnectError(error);
     }
@@ -145,14 +164,6 @@ function peerOf(request: Http2ServerRequest): PeerCertificate | undefined {
   if (!(socket instanceof TLSSocket)) return undefined;
   const certificate = socket.getPeerX509Certificate();
   return certificate === undefined ? undefined : { certificate, authorized: socket.authorized };
-}
-
-async function translating<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw asConnectError(error);
-  }
 }
 
 /** A failure of ours is not the caller's business: its text stays in our log. */

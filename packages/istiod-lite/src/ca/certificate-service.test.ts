@@ -7,7 +7,7 @@ import { IstioCertificateService } from "@ambit/api";
 import type { SpiffeId } from "@ambit/core";
 import { certificatesOf, createSigningRequest, uriNames } from "@ambit/identity";
 import { createTestAuthority } from "@ambit/testkit";
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { type ControlPlane, nodeProxy, startControlPlane } from "../testing/control-plane.ts";
 import { MemorySource } from "../testing/memory-source.ts";
@@ -162,4 +162,11 @@ test("CertificateService refuses a client certificate of another authority, even
   const { certChain: cert, privateKey: key } = createTestAuthority().issue({ uris: [id("here")] });
   const token = plane.issuer.token(BOUND);
   await assert.rejects(callerOf(plane, { cert, key })(id("here"), { token }), /is not signed by this mesh's authority/);
+});
+
+test("CertificateService's port takes no more than a signing request from callers that it does not know", async (t) => {
+  const plane = await startControlPlane(t, { source: objects() });
+  const ca = readFileSync(plane.rootCertFile, "utf8");
+  const client = createClient(IstioCertificateService, createGrpcTransport({ baseUrl: plane.address, nodeOptions: { ca } }));
+  await assert.rejects(client.createCertificate({ csr: "x".repeat(100_000) }), { code: Code.ResourceExhausted });
 });

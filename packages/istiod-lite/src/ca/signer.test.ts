@@ -159,6 +159,17 @@ test("Signer does not make a root next to a certificate that has lost its key", 
   await assert.rejects(signerOf(directory).refresh(), /holds a part of a certificate authority/);
 });
 
+test("Signer backdates by two minutes, and short lives by a tenth of them", async (t) => {
+  const signer = signerOf(temporaryDirectory(t));
+  await signer.refresh();
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const startOf = (ttlMs: number) => {
+    const [leaf] = certificatesOf(signer.issue({ publicKey, names: { dnsNames: ["x"] }, ttlMs })[0] ?? "");
+    return Date.parse(leaf?.validFrom ?? "") - START_MS;
+  };
+  assert.deepEqual([startOf(DAY_MS), startOf(60_000)], [-120_000, -6_000]);
+});
+
 test("ServingCertificate is renewed at half of its life, and when the authority changes", async (t) => {
   const clock = new ManualClock(START_MS);
   const signer = signerOf(temporaryDirectory(t), clock);

@@ -6,7 +6,9 @@ import type { AuthorityFiles } from "./authority-files.ts";
 import { type AuthorityMaterial, checkMaterial, notAfterMs } from "./authority-material.ts";
 import { maintainOwnRoot, type OwnRootOptions } from "./own-root.ts";
 
-const BACKDATE_MS = 2 * 60_000;
+/** Clocks of nodes may be behind ours; short lives are backdated less, or they would be half over when they begin. */
+const MAX_BACKDATE_MS = 2 * 60_000;
+const BACKDATE_SHARE = 0.1;
 /** How often files are looked at and ages are checked. */
 const REFRESH_MS = 60_000;
 
@@ -89,7 +91,8 @@ export class Signer {
   issue({ publicKey, names, ttlMs }: IssueRequest): string[] {
     const { certificate, privateKey, intermediates } = this.#current();
     const nowMs = this.#deps.clock.nowMs();
-    const template = { names, isCa: false, notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + ttlMs };
+    const backdateMs = Math.min(MAX_BACKDATE_MS, ttlMs * BACKDATE_SHARE);
+    const template = { names, isCa: false, notBeforeMs: nowMs - backdateMs, notAfterMs: nowMs + ttlMs };
     const leaf = issueCertificate(template, publicKey, { certificatePem: certificate.toString(), privateKey });
     return [leaf, ...intermediates, this.rootsPem];
   }
