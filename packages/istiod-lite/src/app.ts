@@ -1,5 +1,5 @@
 // The control plane put together: every part in one place, and the order of starting and stopping.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { type Clock, type Logger, realClock } from "@ambit/core";
 import type { ObjectSource } from "@ambit/kube";
 import { listen, MetricsRegistry, Readiness } from "@ambit/runtime";
@@ -85,11 +85,12 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
     ineffectiveObjects: () => index.problems().length,
     expiries: () => signer.expiries(),
   });
+  const host = config.bindAddress ?? everyAddress();
   const ports = { grpc: 0, http: 0 };
 
   /** Order: whatever a proxy will ask for is there before its port is. */
   const start = async (signal: AbortSignal): Promise<GrpcServer> => {
-    ports.http = await listen(admin, { host: config.bindAddress, port: config.httpPort });
+    ports.http = await listen(admin, { host, port: config.httpPort });
     await tokenKeys.read();
     await signer.open(signal);
     await source.start(signal);
@@ -103,7 +104,7 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
       },
       credentials,
     );
-    ports.grpc = await server.listen(config.bindAddress, config.grpcPort);
+    ports.grpc = await server.listen(host, config.grpcPort);
     started.done();
     logger.info("Control plane is ready", { ...ports, resources: index.size, trustDomain });
     return server;
@@ -125,6 +126,11 @@ export function buildApp(config: IstiodConfig, deps: AppDeps): App {
       }
     },
   };
+}
+
+/** The IPv6 one takes IPv4 too, where the kernel has IPv6. */
+function everyAddress(): string {
+  return existsSync("/proc/net/if_inet6") ? "::" : "0.0.0.0";
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

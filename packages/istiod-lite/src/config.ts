@@ -80,8 +80,8 @@ export const istiodConfigSpec = {
   },
   bindAddress: {
     env: ["BIND_ADDRESS"],
-    description: "Address that both ports are bound to.",
-    schema: configTypes.text().default("::"),
+    description: "Address that both ports are bound to; all of the machine's when not set.",
+    schema: configTypes.text().optional(),
   },
   serverNames: {
     env: ["SERVER_NAMES"],
