@@ -1,5 +1,6 @@
 // The arrows of ARCHITECTURE.md, one rule each, each with its reason.
 const processes = ["ztunnel", "istiod-lite", "cni-plugin", "lab", "cli"];
+const TESTS = "(\\.test\\.ts$|\\.testing\\.ts$|/testing/|/bench/)";
 const src = (...names) => `^packages/(${names.join("|")})/src`;
 
 /** Package `name` may import only `allowed` (besides itself and npm packages). */
@@ -7,13 +8,20 @@ const only = (name, allowed, comment) => ({
   name: `${name}-imports`,
   severity: "error",
   comment,
-  from: { path: src(name), pathNot: "\\.test\\.ts$" },
+  from: { path: src(name), pathNot: TESTS },
   to: { path: "^(packages|deploy|e2e|scripts)/", pathNot: `^packages/(${[name, ...allowed].join("|")})/` },
 });
 
 module.exports = {
   forbidden: [
-    { name: "no-cycles", severity: "error", comment: "A cycle has no order to read it in.", from: {}, to: { circular: true } },
+    {
+      name: "no-cycles",
+      severity: "error",
+      comment:
+        "A cycle has no order to load it in. Types alone load nothing, and what is imported when it is called is loaded by then.",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only", "dynamic-import"] } },
+    },
     only("core", [], "The vocabulary depends on nothing."),
     only("api", ["core"], "The wire knows only the vocabulary."),
     only("decide", ["core"], "Decisions are pure: processes, CLI and tests must be able to ask them alike."),
@@ -35,7 +43,7 @@ module.exports = {
       name: "testkit-is-for-tests",
       severity: "error",
       comment: "Fakes must not reach production.",
-      from: { pathNot: "(\\.test\\.ts$|^packages/testkit/|^e2e/|/bench/)" },
+      from: { pathNot: `(${TESTS}|^packages/testkit/|^e2e/|^scripts/)` },
       to: { path: "^packages/testkit/" },
     },
     {
@@ -56,7 +64,7 @@ module.exports = {
       name: "no-node-network-stack-in-the-data-path",
       severity: "error",
       comment: "Bytes of the mesh move through the engine (docs/adr/0001).",
-      from: { path: "^packages/(engine/src|hbone/src|ztunnel/src/(proxy|dns))", pathNot: "(\\.test\\.ts$|/bench/)" },
+      from: { path: "^packages/(engine/src|hbone/src|ztunnel/src/(proxy|dns))", pathNot: TESTS },
       to: { path: "^(node:)?(http|http2|https|net|tls|stream|dgram)$" },
     },
     {
@@ -79,6 +87,10 @@ module.exports = {
     tsPreCompilationDeps: true,
     doNotFollow: { path: "node_modules" },
     exclude: { path: "packages/api/src/gen" },
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default"], extensions: [".ts", ".js"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"],
+      extensions: [".ts", ".js"],
+    },
   },
 };

@@ -18,7 +18,9 @@ export async function configDocs(root: string): Promise<string> {
       lines.push("", `## ${name}`, "", "| Variable | Default | Meaning |", "|---|---|---|");
       for (const { env, description, default: fallback } of describeConfig(spec)) {
         const value = fallback.length > 80 ? "see the source" : fallback;
-        lines.push(`| ${env.map((variable) => `\`${variable}\``).join(", ")} | ${value === "" ? "" : `\`${value}\``} | ${description} |`);
+        lines.push(
+          `| ${env.map((variable) => `\`${variable}\``).join(", ")} | ${value === "" ? "" : `\`${value}\``} | ${description} |`,
+        );
       }
     }
   }

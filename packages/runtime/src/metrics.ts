@@ -85,7 +85,11 @@ export class MetricsRegistry {
   /** Every metric that is registered, for the documentation. */
   describe(): readonly { name: string; help: string; labels: readonly string[] }[] {
     // The library keeps the label names on its metrics without declaring them.
-    const metrics = this.#registry.getMetricsAsArray() as readonly { name: string; help: string; labelNames?: readonly string[] }[];
+    const metrics = this.#registry.getMetricsAsArray() as readonly {
+      name: string;
+      help: string;
+      labelNames?: readonly string[];
+    }[];
     return metrics.map(({ name, help, labelNames }) => ({ name, help, labels: labelNames ?? [] }));
   }
 
