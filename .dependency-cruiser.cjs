@@ -32,6 +32,7 @@ module.exports = {
     only("hbone", ["core", "linux", "engine"], "A thin protocol over the engine."),
     only("kube", ["core"], "Objects come in, typed; what they mean is for istiod-lite."),
     only("runtime", ["core"], "What any process needs, and nothing of what it does."),
+    only("wire", ["core"], "Evidence is read off bytes; who captures them and what for is others' business."),
     ...processes.map((name) => ({
       name: `${name}-is-a-process`,
       severity: "error",
