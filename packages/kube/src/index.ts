@@ -24,3 +24,4 @@ export type {
   PolicyRule,
   PolicySource,
 } from "./kinds/security.ts";
+export { type FileContents, readYamlFile } from "./yaml-file.ts";

@@ -1,4 +1,4 @@
-// The door for the data-plane engine: descriptors and pinned memory. No other package may import it.
+// The door for the data-plane engine, and for the lab's connections from inside a namespace: descriptors and pinned memory.
 export * from "./epoll.ts";
 export * from "./eventfd.ts";
 export * from "./fd-watcher.ts";

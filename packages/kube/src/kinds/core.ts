@@ -18,7 +18,11 @@ export const nodeSchema = z.object({
 export const serviceAccountSchema = z.object({ ...kind("ServiceAccount", "v1"), metadata: metadata(true) });
 
 const environment = z.array(
-  z.object({ name: z.string(), value: z.string({ error: "must be a string: put the value in quotes" }).default("") }),
+  z.object({
+    name: z.string(),
+    value: z.string({ error: "must be a string: put the value in quotes" }).default(""),
+    valueFrom: z.object({ fieldRef: z.object({ fieldPath: z.string() }).optional() }).optional(),
+  }),
 );
 
 const probe = z.object({
@@ -26,6 +30,7 @@ const probe = z.object({
   tcpSocket: z.object({ port: z.union([port, z.string()]) }).optional(),
   initialDelaySeconds: z.number().nonnegative().default(0),
   periodSeconds: z.number().positive().default(10),
+  timeoutSeconds: z.number().positive().default(1),
   failureThreshold: z.int().positive().default(3),
 });
 
@@ -37,6 +42,7 @@ const container = z.object({
   env: environment.default([]),
   ports: z.array(z.object({ name: z.string().optional(), containerPort: port, protocol: z.string().default("TCP") })).default([]),
   readinessProbe: probe.optional(),
+  livenessProbe: probe.optional(),
 });
 
 const podSpec = z.object({
