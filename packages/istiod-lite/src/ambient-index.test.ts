@@ -31,6 +31,16 @@ function listening(objects: readonly unknown[]) {
   return { ...mesh, batches };
 }
 
+test("AmbientIndex tells nobody of what was there at the start", () => {
+  const source = new MemorySource();
+  source.put(pod("a"));
+  const index = new AmbientIndex(source, meshSettings());
+  let told = 0;
+  index.onChange(() => told++);
+  index.start();
+  assert.deepEqual([told, index.size], [0, 1]);
+});
+
 test("AmbientIndex is silent about changes that make no difference", () => {
   const mesh = listening([pod("a"), kubernetesService("s", { selector: { app: "x" }, ports: [{ port: 80 }] })]);
   mesh.source.put(pod("a", { annotations: { "ambient.istio.io/redirection": "enabled", note: "changed" } }));

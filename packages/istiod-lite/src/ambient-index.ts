@@ -60,7 +60,7 @@ export class AmbientIndex {
     this.#settings = settings;
   }
 
-  /** Takes over what the source holds, then follows it. Returns the way to stop. */
+  /** Reads the source, then follows it. Returns the way to stop. */
   start(): () => void {
     this.rebuild();
     return this.#source.subscribe((changes) => this.apply(changes));
@@ -91,6 +91,7 @@ export class AmbientIndex {
     return () => void this.#handlers.delete(handler);
   }
 
+  /** Takes over what the source holds. Nobody is told: whoever asks from now on is told everything. */
   rebuild(): void {
     this.#services = undefined;
     this.#policies = undefined;
@@ -109,10 +110,11 @@ export class AmbientIndex {
     if (everything || namespaces.size > 0)
       for (const object of this.#workloadObjects((namespace) => everything || namespaces.has(namespace)))
         stale.add(formatRef(refOf(object)));
-    this.#recompute(stale);
+    const changed = this.#recompute(stale);
+    if (changed.size > 0) for (const handler of this.#handlers) handler(changed);
   }
 
-  #recompute(stale: ReadonlySet<string>): void {
+  #recompute(stale: ReadonlySet<string>): ChangedNames {
     const changed = new Map<ResourceTypeUrl, Set<string>>();
     const gone = new Set<string>();
     const context = this.#readShared(changed, gone);
@@ -132,7 +134,7 @@ export class AmbientIndex {
       else this.#workloadsOf.delete(key);
     }
     this.#remove(ADDRESS_TYPE_URL, gone, changed);
-    if (changed.size > 0) for (const handler of this.#handlers) handler(changed);
+    return changed;
   }
 
   /** Services and policies, read again if they may have changed; `gone` gets the services that are no more. */
