@@ -5,6 +5,7 @@ export type LinuxErrorCode =
   | "LINUX_SYSTEM_CALL_FAILED"
   | "LINUX_SYMBOL_MISSING"
   | "LINUX_NETNS_INVALID"
+  | "LINUX_DEVICE_UNSUPPORTED"
   | "LINUX_CHANNEL_FAILED"
   | "LINUX_FRAME_INVALID"
   | "LINUX_COMMAND_UNAVAILABLE"
@@ -16,6 +17,7 @@ export const linuxErrors = {
   LINUX_SYSTEM_CALL_FAILED: { summary: "The kernel refused a call; `details.errno` says why", retry: "later" },
   LINUX_SYMBOL_MISSING: { summary: "This Node build lacks a C function that we need", retry: "no" },
   LINUX_NETNS_INVALID: { summary: "What was given as a network namespace is none, or no longer the same one", retry: "no" },
+  LINUX_DEVICE_UNSUPPORTED: { summary: "Packets cannot be captured on this device", retry: "no" },
   LINUX_CHANNEL_FAILED: { summary: "A descriptor-passing socket could not be opened or broke", retry: "yes" },
   LINUX_FRAME_INVALID: {
     summary: "A packet on a descriptor-passing socket was too long or carried the wrong descriptors",
