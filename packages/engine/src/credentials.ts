@@ -3,6 +3,7 @@ import { asSpiffeId, type SpiffeId } from "@ambit/core";
 import { allocPinned } from "@ambit/linux/syscalls";
 import type { Credentials, CredentialsPem } from "./contract.ts";
 import { engineError } from "./errors.ts";
+import { addSecretSource, removeSecretSource } from "./handshake-secrets.ts";
 import { ALPN_H2, certificateNotAfterMs, certificateUris, openssl, selectH2Callback, takeErrors } from "./openssl.ts";
 
 /** First what ztunnel offers first; with AES instructions the two differ by less than a measurement's spread. @source ztunnel src/tls/lib.rs */
@@ -40,6 +41,7 @@ export class TlsCredentials implements Credentials {
   /** @throws ENGINE_CREDENTIALS_INVALID */
   constructor(pem: CredentialsPem) {
     this.#context = newContext();
+    addSecretSource(this.#context);
     try {
       const leaf = loadChain(this.#context, pem.certChain);
       loadKey(this.#context, pem.privateKey);
@@ -63,7 +65,9 @@ export class TlsCredentials implements Credentials {
   }
 
   close(): void {
-    if (this.#context !== 0) openssl.SSL_CTX_free(this.#context);
+    if (this.#context === 0) return;
+    removeSecretSource(this.#context);
+    openssl.SSL_CTX_free(this.#context);
     this.#context = 0;
   }
 }

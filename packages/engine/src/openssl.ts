@@ -14,6 +14,7 @@ const TABLE: ForeignTable = [
   ["void SSL_CTX_set_default_read_buffer_len(uint64_t, uint64_t)", "SSL_CTX_set_default_read_buffer_len(3)"],
   ["int SSL_CTX_set_alpn_protos(uint64_t, uint64_t, uint32_t)", "SSL_CTX_set_alpn_protos(3)"],
   ["void SSL_CTX_set_alpn_select_cb(uint64_t, uint64_t, uint64_t)", "SSL_CTX_set_alpn_select_cb(3)"],
+  ["void SSL_CTX_set_keylog_callback(uint64_t, uint64_t)", "SSL_CTX_set_keylog_callback(3)"],
   ["int SSL_CTX_use_certificate(uint64_t, uint64_t)", "SSL_CTX_use_certificate(3)"],
   ["int SSL_CTX_use_PrivateKey(uint64_t, uint64_t)", "SSL_CTX_use_PrivateKey(3)"],
   ["int SSL_CTX_check_private_key(uint64_t)", "SSL_CTX_check_private_key(3)"],
@@ -76,6 +77,7 @@ export interface OpenSsl {
   SSL_CTX_set_default_read_buffer_len(ctx: number, length: number): void;
   SSL_CTX_set_alpn_protos(ctx: number, protocols: number, length: number): number;
   SSL_CTX_set_alpn_select_cb(ctx: number, callback: bigint, argument: number): void;
+  SSL_CTX_set_keylog_callback(ctx: number, callback: bigint): void;
   SSL_CTX_use_certificate(ctx: number, x509: number): number;
   SSL_CTX_use_PrivateKey(ctx: number, key: number): number;
   SSL_CTX_check_private_key(ctx: number): number;
