@@ -1,6 +1,7 @@
 // The lab put together, inside its namespaces: network, controllers, kubelets, DNS and the mesh's processes.
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@ambit/core";
 import { DirectorySource, DirectoryWriter } from "@ambit/kube";
 import { createRuleRunner, runCommand } from "@ambit/linux";
@@ -34,6 +35,10 @@ export interface ClusterOptions {
 }
 
 const READY_WITHIN_MS = 60_000;
+const LOOK_AGAIN_MS = 20;
+/** A port may still be held, a file not yet be there. */
+const STARTS_THAT_MAY_FAIL = 3;
+const LOG_TAIL_LINES = 15;
 
 export class Cluster {
   readonly paths: LabPaths;
@@ -170,11 +175,18 @@ export class Cluster {
     for (;;) {
       const waiting = components.filter(({ state }) => !state.ready);
       if (waiting.length === 0) return;
-      if (Date.now() > deadline) {
-        const names = waiting.map(({ state, spec }) => `${state.component} on ${state.node} (see ${spec.logFile})`);
-        throw labError("LAB_TIMED_OUT", `Not ready after ${READY_WITHIN_MS / 1000} s: ${names.join(", ")}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      const crashing = waiting.find(({ state }) => state.restarts > STARTS_THAT_MAY_FAIL);
+      if (crashing !== undefined) throw await notReady(crashing, `ended ${crashing.state.restarts} times while starting`);
+      const [first] = waiting;
+      if (first !== undefined && Date.now() > deadline)
+        throw await notReady(first, `is not ready after ${READY_WITHIN_MS / 1000} s`);
+      await sleep(LOOK_AGAIN_MS);
     }
   }
+}
+
+async function notReady({ spec }: Component, what: string): Promise<Error> {
+  const log = await readFile(spec.logFile, "utf8").catch(() => "");
+  const tail = log.trimEnd().split("\n").slice(-LOG_TAIL_LINES).join("\n");
+  return labError("LAB_TIMED_OUT", `${spec.component} on ${spec.machine.name} ${what}; the end of its log:\n${tail}`);
 }

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { LogOutput, listen, parseLogFilter, runMain } from "@ambit/runtime";
 import { createApiServer } from "./api/server.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
-import { labError } from "./errors.ts";
+import { labError, messageOf } from "./errors.ts";
 import { labPaths } from "./paths.ts";
 
 /** What the host has written for labd. */
@@ -35,6 +35,9 @@ export async function runLabd(directory: string): Promise<void> {
       await Promise.race([cluster.start(), stopped]);
       if (!stop.signal.aborted) logger.info("Lab is ready");
       await stopped;
+    } catch (error) {
+      logger.error(messageOf(error));
+      process.exitCode = 1;
     } finally {
       logger.info("Lab is ending");
       await server.close();

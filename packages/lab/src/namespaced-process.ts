@@ -14,7 +14,11 @@ export interface ProcessSpec {
   readonly resolvConf?: string | undefined;
 }
 
-/** Mounts are private to the process; the shell becomes the program, so the process id is the program's. */
+/**
+ * Namespaces of pods that come and go are seen inside, mounts made inside stay there. The shell becomes the program, so the
+ * process id is the program's.
+ */
+const OWN_MOUNTS = ["unshare", "--mount", "--propagation", "slave", "--"];
 const WITH_RESOLV_CONF = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
 
 /** Appends both outputs to `logFile`. The process leads a group of its own, so that signals reach its children too. */
@@ -33,8 +37,7 @@ export function startPiped(spec: ProcessSpec): ChildProcess {
 }
 
 function spawnIn({ argv, cwd, env, netns, resolvConf }: ProcessSpec, stdio: ("pipe" | "ignore" | number)[]): ChildProcess {
-  const view =
-    resolvConf === undefined ? argv : ["unshare", "--mount", "--", "sh", "-c", WITH_RESOLV_CONF, "sh", resolvConf, ...argv];
+  const view = resolvConf === undefined ? argv : [...OWN_MOUNTS, "sh", "-c", WITH_RESOLV_CONF, "sh", resolvConf, ...argv];
   return spawn("nsenter", [`--net=${netnsPath(netns)}`, "--", ...view], {
     cwd,
     env: { PATH: programPath(), LC_ALL: "C.UTF-8", ...env },
