@@ -14,6 +14,7 @@ import {
 } from "@ambit/runtime";
 import { createAdminServer } from "./admin/admin-server.ts";
 import { dumpConfig } from "./admin/config-dump.ts";
+import { HandshakeSecrets } from "./admin/handshake-secrets.ts";
 import { parseNameservers, terminationDeadlineMs, workerThreads, type ZtunnelConfig } from "./config.ts";
 import { DataPlaneWorkers } from "./data-plane-workers.ts";
 import { IdentityKeeper } from "./identities.ts";
@@ -59,6 +60,7 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
     isMeshReady: () => client.ready,
     manager: () => manager,
     identities: () => identities,
+    secrets: () => secrets,
     reports,
     traffic,
     reportDns: createDnsReporter(registry, output.logger("dns")),
@@ -70,6 +72,11 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
     trustDomain: config.trustDomain,
     logger: logger.scope("identity"),
     broadcast: (message) => workers.broadcast(message),
+  });
+  const secrets = new HandshakeSecrets({
+    broadcast: (message) => workers.broadcast(message),
+    workerCount: () => workers.count,
+    clock,
   });
   let isSnapshotComplete = false;
   const manager: WorkloadManager = new WorkloadManager({
@@ -117,6 +124,7 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
   const readinessServer = httpServer();
   addReadinessRoute(readinessServer, "/healthz/ready", readiness);
   const adminServer = createAdminServer({
+    secrets,
     dump: () => dumpConfig({ config, version, state, svids, manager, reports }),
     output,
     initialFilter: config.logFilter.text,
@@ -152,6 +160,7 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
     stopping.abort();
     await drain(workers, reports, terminationDeadlineMs(config), logger);
     svids.close();
+    secrets.close();
     await workers.stop();
     manager.closeAll();
     await Promise.all(servers.map((server) => server.close()));

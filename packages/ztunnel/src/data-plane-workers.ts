@@ -2,6 +2,7 @@
 import type { Logger, MeshError } from "@ambit/core";
 import type { MeshState } from "@ambit/discovery";
 import { startWorkerPool, type WorkerPool } from "@ambit/engine";
+import type { HandshakeSecrets } from "./admin/handshake-secrets.ts";
 import type { IdentityKeeper } from "./identities.ts";
 import type { WorkloadManager } from "./inpod/workload-manager.ts";
 import type { ConnectionReports } from "./report/connection-reports.ts";
@@ -16,6 +17,7 @@ export interface DataPlaneDeps {
   readonly isMeshReady: () => boolean;
   readonly manager: () => WorkloadManager;
   readonly identities: () => IdentityKeeper;
+  readonly secrets: () => HandshakeSecrets;
   readonly reports: ConnectionReports;
   readonly traffic: TrafficMetrics;
   readonly reportDns: DnsReporter;
@@ -74,6 +76,7 @@ export class DataPlaneWorkers {
     if (isMeshReady()) pool.post(worker, { kind: "meshReady" });
     identities().workerStarted((message) => pool.post(worker, message));
     manager().workerStarted((pod) => pool.post(worker, { kind: "addPod", pod }));
+    this.#deps.secrets().workerStarted((message) => pool.post(worker, message));
   }
 
   #onDeath(worker: number, error: MeshError): void {
@@ -118,6 +121,12 @@ export class DataPlaneWorkers {
         return;
       case "dns":
         reportDns(message, manager().pod(message.pod));
+        return;
+      case "handshakeSecretsBegun":
+        this.#deps.secrets().began(worker, message.run);
+        return;
+      case "handshakeSecret":
+        this.#deps.secrets().add(message.line);
         return;
       case "hostnameResolved":
         traffic.onDemandDns(message.labels, message.hostname);

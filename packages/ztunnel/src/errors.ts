@@ -12,7 +12,8 @@ export type ZtunnelErrorCode =
   | "ZTUNNEL_POLICY_CHANGED"
   | "ZTUNNEL_POD_REMOVED"
   | "ZTUNNEL_DRAINED"
-  | "ZTUNNEL_NAME_UNRESOLVED";
+  | "ZTUNNEL_NAME_UNRESOLVED"
+  | "ZTUNNEL_WORKERS_SILENT";
 
 export const ztunnelErrors = {
   ZTUNNEL_SELF_TEST_FAILED: { summary: "The process lacks a capability or a C function that it needs", retry: "no" },
@@ -39,4 +40,5 @@ export const ztunnelErrors = {
     flag: "CONNECT",
     httpStatus: 503,
   },
+  ZTUNNEL_WORKERS_SILENT: { summary: "A data-plane thread did not answer the main thread in time", retry: "yes" },
 } satisfies Record<ZtunnelErrorCode, ErrorSpec>;

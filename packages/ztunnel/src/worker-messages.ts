@@ -50,6 +50,8 @@ export type ToWorker =
   | { readonly kind: "removePod"; readonly uid: PodUid }
   | { readonly kind: "svid"; readonly svid: WorkerSvid }
   | { readonly kind: "svidLost"; readonly identity: SpiffeId; readonly reason: string }
+  /** Handshake secrets are reported from now on and pooled sessions retired; without a number nothing is reported any more. */
+  | { readonly kind: "handshakeSecrets"; readonly run: number | undefined }
   /** Listeners close, what is open may finish. */
   | { readonly kind: "drain" }
   /** What is still open ends now. */
@@ -130,6 +132,9 @@ export type ToMain =
   /** A dry-run policy or a verdict, for the log. */
   | { readonly kind: "dryRunMatch"; readonly policy: string; readonly source: string; readonly destination: string }
   | { readonly kind: "sockets"; readonly inbound: number; readonly outbound: number }
+  | { readonly kind: "handshakeSecretsBegun"; readonly run: number }
+  /** A line in NSS key log format; comes only while asked for. */
+  | { readonly kind: "handshakeSecret"; readonly line: string }
   | DnsReport
   | { readonly kind: "hostnameResolved"; readonly labels: ConnectionLabels; readonly hostname: string }
   | {

@@ -1,8 +1,10 @@
 // The admin pages: what the proxy holds, its log levels, and how to stop it. On localhost only, since anybody who reaches it may do so.
 import { httpServer, type LogOutput, parseLogFilter } from "@ambit/runtime";
+import { addHandshakeSecretRoutes, type HandshakeSecrets } from "./handshake-secrets.ts";
 
 export interface AdminDeps {
   readonly dump: () => object;
+  readonly secrets: HandshakeSecrets;
   readonly output: LogOutput;
   readonly initialFilter: string;
   readonly stop: () => void;
@@ -11,10 +13,12 @@ export interface AdminDeps {
 const INDEX = `/config_dump   GET   workloads, services, policies, certificates, pods and connections
 /logging       POST  ?level=FILTER or ?reset; without either, prints the filter
 /quitquitquit  POST  graceful stop
+/debug/handshake_secrets
+               POST  ?seconds=N: collects the secrets of new handshakes; GET gives them in NSS key log format
 `;
 
 /** Routes only; the caller listens. @source ztunnel src/admin.rs */
-export function createAdminServer({ dump, output, initialFilter, stop }: AdminDeps): ReturnType<typeof httpServer> {
+export function createAdminServer({ dump, secrets, output, initialFilter, stop }: AdminDeps): ReturnType<typeof httpServer> {
   const server = httpServer();
   server.get("/", async () => INDEX);
   server.get("/config_dump", async (_request, reply) =>
@@ -36,5 +40,6 @@ export function createAdminServer({ dump, output, initialFilter, stop }: AdminDe
     stop();
     return "shutting down\n";
   });
+  addHandshakeSecretRoutes(server, secrets);
   return server;
 }

@@ -23,6 +23,11 @@ export class CredentialStore {
     return undefined;
   }
 
+  /** Whose certificates are held, expired ones too. */
+  identities(): SpiffeId[] {
+    return [...this.#current.keys()];
+  }
+
   /** A new generation; connections that use the old one keep it alive. @returns why it cannot be used, if so */
   set({ identity, certChain, privateKey, roots }: WorkerSvid): MeshError | undefined {
     try {

@@ -1,7 +1,7 @@
 // One worker: its copy of the mesh, its pods, and the messages that change them.
 import { asMeshError, MeshError, type PodUid, type SpiffeId } from "@ambit/core";
 import { MeshState } from "@ambit/discovery";
-import type { Engine } from "@ambit/engine";
+import { type Engine, onHandshakeSecret } from "@ambit/engine";
 import { HostResolver } from "../dns/host-resolver.ts";
 import type { LocalPod, ToMain, ToWorker, WorkerData } from "../worker-messages.ts";
 import { Admission } from "./admission.ts";
@@ -61,6 +61,9 @@ export class DataPlane {
       case "svidLost":
         this.#lose(message.identity, message.reason);
         return;
+      case "handshakeSecrets":
+        this.#reportSecrets(message.run);
+        return;
       case "drain":
         for (const pod of this.#pods.values()) pod.drain(drained());
         return;
@@ -119,6 +122,19 @@ export class DataPlane {
       if (workload !== undefined && identity.endsWith(`/ns/${workload.namespace}/sa/${workload.serviceAccount}`))
         pod.lost(identity);
     }
+  }
+
+  #reportSecrets(run: number | undefined): void {
+    const { credentials, post } = this.#context;
+    if (run === undefined) {
+      onHandshakeSecret(undefined);
+      return;
+    }
+    onHandshakeSecret((line) => post({ kind: "handshakeSecret", line }));
+    for (const identity of credentials.identities()) {
+      for (const pod of this.#pods.values()) pod.renewed(identity);
+    }
+    post({ kind: "handshakeSecretsBegun", run });
   }
 
   #reportSockets(): void {
