@@ -46,6 +46,7 @@ export interface Ztunnel {
   metrics(): Promise<string>;
   dump(): Promise<{ readonly [key: string]: unknown }>;
   ready(): Promise<boolean>;
+  hasExited(): boolean;
   stop(): Promise<void>;
 }
 
@@ -113,8 +114,9 @@ export async function createNodeLab(t: TestContext): Promise<NodeLab> {
         ...env,
       });
       running.push(ztunnel);
-      await eventually(() => agent.connections > before, { timeoutMs: 15_000 });
-      await eventually(() => ztunnel.ready(), { timeoutMs: 15_000 });
+      const isTold = async () => agent.connections > before && (await ztunnel.ready());
+      await eventually(async () => ztunnel.hasExited() || (await isTold()), { timeoutMs: 15_000 });
+      if (ztunnel.hasExited()) throw new Error(`ztunnel has exited:\n${ztunnel.log()}`);
       return ztunnel;
     },
   };
@@ -245,13 +247,13 @@ async function startZtunnel(env: Readonly<Record<string, string>>): Promise<Ztun
     metrics: async () => (await get(ports.STATS_PORT, "/metrics")).text(),
     dump: async () => (await (await get(ports.ADMIN_PORT, "/config_dump")).json()) as { readonly [key: string]: unknown },
     async ready() {
-      if (child.exitCode !== null) throw new Error(`ztunnel has exited:\n${log}`);
       try {
         return (await get(ports.READINESS_PORT, "/healthz/ready")).ok;
       } catch {
         return false;
       }
     },
+    hasExited: () => child.exitCode !== null || child.signalCode !== null,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGTERM");
