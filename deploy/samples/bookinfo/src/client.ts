@@ -21,8 +21,14 @@ export async function runFetch([url = "", method = "GET"]: readonly string[]): P
     const { status, body } = await callHttp(url, { method, timeoutMs: FETCH_TIMEOUT_MS });
     process.stdout.write(`${status}\n${body}\n`);
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    console.error(`000 ${message}`);
+    const { code = "" } = error as NodeJS.ErrnoException;
+    console.error(`000 ${reasonOf(error)}`);
     process.exitCode = code === "ECONNREFUSED" ? EXIT_REFUSED : EXIT_RESET;
   }
+}
+
+/** Where a name has several addresses the error is one per address and has no text of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return [...new Set(error.errors.map(reasonOf))].join(", ");
+  return error instanceof Error ? error.message : String(error);
 }

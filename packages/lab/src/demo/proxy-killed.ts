@@ -1,0 +1,44 @@
+// A node's proxy dies without warning: connections are refused, nothing leaves in plaintext, and it is back soon.
+import { setTimeout as sleep } from "node:timers/promises";
+import { expectThat, fetchFrom, loadCount, loadGoesOn, NAMESPACE, podsOf, type Step, waitFor } from "./stage.ts";
+import { watchWire } from "./wire-proof.ts";
+
+const NODE = "node-b";
+const BACK_WITHIN_MS = 3_000;
+const URL = "http://details:9080/details/0";
+
+export const proxyKilled: Step = {
+  title: `The proxy of ${NODE} is killed`,
+  async run(stage) {
+    const { client, say } = stage;
+    const pod = (await podsOf(stage, NAMESPACE)).find(({ node, name }) => node === NODE && !name.startsWith("traffic"));
+    if (pod === undefined) throw new Error(`No pod of ${NAMESPACE} runs on ${NODE}`);
+    const wire = await watchWire(stage);
+    const attempt = async () => ({
+      atMs: performance.now(),
+      ...(await fetchFrom(stage, NAMESPACE, `pod/${pod.name}`, `${URL}?${wire.marker}`)),
+    });
+    const killedMs = performance.now();
+    await client.kill({ component: "ztunnel", node: NODE, signal: "SIGKILL" });
+    const refused = await attempt();
+    expectThat(refused.status === 0, `A request went through while ${NODE} had no proxy`);
+    say(`${pod.name} → svc/details  refused: ${refused.text.replace(/^000 /, "")}`);
+    const back = await waitFor("The proxy is back", stage, async () => {
+      const answer = await attempt();
+      return answer.status === 200 ? answer : undefined;
+    });
+    const backMs = back.atMs - killedMs;
+    say(`back after ${(backMs / 1000).toFixed(1)} s`);
+    expectThat(
+      backMs <= BACK_WITHIN_MS,
+      `The proxy took ${(backMs / 1000).toFixed(1)} s to come back; ${BACK_WITHIN_MS / 1000} s are allowed`,
+    );
+    const seen = await wire.end();
+    expectThat(!seen.isMarkerReadable, "A request was on the wire in plaintext");
+    say(`${seen.frames} packets between the nodes meanwhile, none with the request's text`);
+    // Calls that were under way when the proxy died have failed, as they must; those from now on do not.
+    await sleep(500);
+    await loadGoesOn(stage, await loadCount(stage), 10);
+    say("load: goes on without failures");
+  },
+};
