@@ -39,3 +39,8 @@ export interface MeshAccess {
   controlPlane(path: string): Promise<string>;
   close(): Promise<void>;
 }
+
+/** The control plane's version; its page tells more. */
+export async function controlPlaneVersion(access: Pick<MeshAccess, "controlPlane">): Promise<string> {
+  return (JSON.parse(await access.controlPlane("/version")) as { readonly version: string }).version;
+}

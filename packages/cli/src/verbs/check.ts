@@ -99,8 +99,8 @@ interface RefusedObject {
 }
 
 async function controlPlaneFindings(access: MeshAccess): Promise<Finding[]> {
-  const problems = JSON.parse(await access.controlPlane("/debug/problems")) as readonly RefusedObject[];
-  return problems.map(({ file, line, path, reason }) => finding("AMBIT-1401", `${file}:${line}`, `${path}: ${reason}`));
+  const page = JSON.parse(await access.controlPlane("/debug/problems")) as { readonly refused: readonly RefusedObject[] };
+  return page.refused.map(({ file, line, path, reason }) => finding("AMBIT-1401", `${file}:${line}`, `${path}: ${reason}`));
 }
 
 /** Renewal is due at half of the lifetime; past four fifths something is wrong. */

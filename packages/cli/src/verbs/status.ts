@@ -1,7 +1,7 @@
 // `ambit status`: one screen.
 import { EXIT } from "../exit-codes.ts";
 import { openMesh } from "../lab-access.ts";
-import type { MeshAccess, NodeInfo, PodInfo } from "../mesh-access.ts";
+import { controlPlaneVersion, type MeshAccess, type NodeInfo, type PodInfo } from "../mesh-access.ts";
 import { nodeDump } from "../node-dump.ts";
 import { parseOutputFormat, renderObject, renderTable } from "../output.ts";
 import { stringOption, type Verb } from "../verb.ts";
@@ -47,10 +47,7 @@ export interface Status {
 
 export async function collectStatus(access: MeshAccess, nowMs: number): Promise<Status> {
   const [nodes, pods] = await Promise.all([access.nodes(), access.pods()]);
-  const version = await access.controlPlane("/version").then(
-    (text) => text.trim(),
-    () => undefined,
-  );
+  const version = await controlPlaneVersion(access).catch(() => undefined);
   const proxies = await Promise.all(nodes.map((node) => proxyStatus(access, node.name, nowMs)));
   const healthy =
     version !== undefined &&
