@@ -114,22 +114,16 @@ function eachCheck(rule: RuleTrace, ruleName: string): NamedCheck[] {
   );
 }
 
-/** Translation puts `from` first, then `to`, then each `when`; the first clause of one side only is read as such. */
+/** Translation puts `to` and `from` first, in either order, then each `when`; the first clause of each side is read as such. */
 function clauseNames(clauses: readonly ClauseTrace[]): string[] {
   let whens = 0;
-  let expected: "from" | "to" | "when" = "from";
+  const open = new Set(["from", "to"]);
   return clauses.map((clause) => {
     const sides = new Set(clause.matches.map((match) => sideOf(match.match)));
     const side = sides.size === 1 ? [...sides][0] : "both";
-    if (expected === "from" && side === "source") {
-      expected = "to";
-      return "from";
-    }
-    if (expected !== "when" && side === "destination") {
-      expected = "when";
-      return "to";
-    }
-    expected = "when";
+    const name = side === "source" ? "from" : side === "destination" ? "to" : "when";
+    if (open.delete(name)) return name;
+    open.clear();
     return `when[${whens++}]`;
   });
 }
