@@ -10,6 +10,8 @@ import type {
   ApiProblem,
   AppliedObject,
   ApplyRequest,
+  CaptureRequest,
+  CaptureResult,
   ComponentRequest,
   ExecEvent,
   ExecRequest,
@@ -17,6 +19,8 @@ import type {
   LabState,
   ObjectName,
   PatchRequest,
+  ProveReport,
+  ProveRequest,
 } from "./contract.ts";
 import { TUNNEL_PROTOCOL } from "./tunnel-protocol.ts";
 
@@ -24,6 +28,12 @@ export interface ExecResult {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+export interface CapturedFrames {
+  readonly frames: readonly { readonly atMs: number; readonly bytes: Uint8Array }[];
+  /** Frames that passed and were lost or cut. */
+  readonly dropped: number;
 }
 
 const ORIGIN = "http://labd";
@@ -79,6 +89,11 @@ export class LabClient {
     return { exitCode, ...output };
   }
 
+  /** One marked request out of a pod, and what it looks like on the wire. @throws LAB_NOT_FOUND, LAB_REQUEST_INVALID, LAB_PROOF_FAILED */
+  async prove(request: ProveRequest): Promise<ProveReport> {
+    return (await this.#json("POST", "/prove", request)) as ProveReport;
+  }
+
   /** Names of logs: components, `COMPONENT-NODE`, and pods, `NAMESPACE_POD`. */
   async logNames(): Promise<readonly string[]> {
     return (await this.#json("GET", "/logs")) as readonly string[];
@@ -108,6 +123,15 @@ export class LabClient {
   /** A page of the control plane's HTTP port, `/debug/syncz`. */
   controlPlane(path: string): Promise<string> {
     return this.#text("GET", `/control-plane${path}`);
+  }
+
+  /** Frames from now on, until the function that it gives is called. */
+  async capture(what: CaptureRequest): Promise<() => Promise<CapturedFrames>> {
+    const { id } = (await this.#json("POST", "/capture", what)) as { readonly id: string };
+    return async () => {
+      const { frames, dropped } = (await this.#json("POST", `/capture/${id}/finish`, {})) as CaptureResult;
+      return { frames: frames.map(({ atMs, base64 }) => ({ atMs, bytes: Buffer.from(base64, "base64") })), dropped };
+    };
   }
 
   /** Asks the lab to end; does not wait until it has. */

@@ -74,6 +74,51 @@ export type ExecEvent =
   /** 128 plus the signal's number when one ended it, as shells count. */
   | { readonly exitCode: number };
 
+export interface ProveRequest {
+  readonly namespace: string;
+  /** A pod's name, or `deploy/NAME`: who makes the request. */
+  readonly pod: string;
+  /** `http://HOST[:PORT]/PATH` or `tcp://HOST:PORT`, as the pod would write it. */
+  readonly url: string;
+}
+
+/** What the captured bytes of one request show. */
+export interface ProveReport {
+  readonly url: string;
+  /** What was looked for. */
+  readonly marker: string;
+  readonly isAnswered: boolean;
+  readonly answer: string;
+  /** `cable`: no connection of the path crosses the wire between the nodes; the asking pod's own cable was looked at. */
+  readonly capturedOn: "wire" | "cable";
+  /** Answered, encrypted with identities proved by both ends, and the marker is nowhere to be read. */
+  readonly isProven: boolean;
+  readonly isEncrypted: boolean;
+  /** False also when something was lost that might have held it. */
+  readonly isMarkerAbsent: boolean;
+  readonly isMarkerReadable: boolean;
+  readonly clientIdentity: string | null;
+  readonly serverIdentity: string | null;
+  readonly connections: readonly ProvenConnection[];
+  readonly notes: readonly string[];
+}
+
+export interface ProvenConnection {
+  readonly source: { readonly ip: string; readonly port: number };
+  readonly destination: { readonly ip: string; readonly port: number };
+  readonly kind: "tls13" | "tls-other" | "plaintext" | "unknown";
+  readonly cipherSuite: string | null;
+  readonly serverName: string | null;
+  readonly alpn: string | null;
+  readonly clientIdentity: string | null;
+  readonly serverIdentity: string | null;
+  readonly containsMarker: boolean;
+  readonly isWhole: boolean;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly notes: readonly string[];
+}
+
 export interface ComponentRequest {
   readonly component: string;
   readonly node: string;
@@ -81,6 +126,23 @@ export interface ComponentRequest {
 
 export interface KillRequest extends ComponentRequest {
   readonly signal: NodeJS.Signals;
+}
+
+/** On a node's device, `eth0` leads to the other machines, or on a pod's. */
+export interface CaptureRequest {
+  readonly node?: string | undefined;
+  readonly pod?: { readonly namespace: string; readonly name: string } | undefined;
+  /** `eth0` when absent. */
+  readonly device?: string | undefined;
+  readonly seconds?: number | undefined;
+  readonly maxBytes?: number | undefined;
+}
+
+export interface CaptureResult {
+  /** Each from its Ethernet header on. */
+  readonly frames: readonly { readonly atMs: number; readonly base64: string }[];
+  /** Frames that passed and were lost or cut. */
+  readonly dropped: number;
 }
 
 /** The body of every answer that is not a success. */

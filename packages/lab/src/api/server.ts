@@ -10,8 +10,10 @@ import type { Component } from "../components/component.ts";
 import { COMPONENTS, PORTS } from "../components/mesh.ts";
 import { ownerOf } from "../controllers/deployments.ts";
 import { labError, messageOf } from "../errors.ts";
+import { proveInCluster } from "../evidence/prove-in-cluster.ts";
 import { type HttpAnswer, httpIn } from "../network/http-in.ts";
-import { CONTROL_PLANE } from "../network/plan.ts";
+import { CONTROL_PLANE, type Machine } from "../network/plan.ts";
+import { Captures } from "./captures.ts";
 import { execStream } from "./exec.ts";
 import { applyManifest, deleteObject } from "./objects.ts";
 import { labState } from "./state.ts";
@@ -24,6 +26,18 @@ const bodies = {
   apply: z.object({ yaml: z.string(), file: z.string().default("manifest"), namespace: z.string().optional() }),
   patch: objectName.extend({ patch: z.record(z.string(), z.unknown()) }),
   exec: z.object({ namespace: z.string(), pod: z.string(), command: z.array(z.string()).min(1) }),
+  prove: z.object({ namespace: z.string(), pod: z.string(), url: z.string() }),
+  capture: z.object({
+    node: z.string().optional(),
+    pod: z.object({ namespace: z.string(), name: z.string() }).optional(),
+    device: z.string().default("eth0"),
+    seconds: z.number().positive().max(3600).default(60),
+    maxBytes: z
+      .int()
+      .positive()
+      .max(64 << 20)
+      .default(16 << 20),
+  }),
   component: z.object({ component: z.string(), node: z.string() }),
   kill: z.object({
     component: z.string(),
@@ -73,14 +87,40 @@ export function createApiServer(cluster: Cluster, shutDown: () => void): Server 
     if (spec === undefined) throw labError("LAB_NOT_FOUND", `Pod ${pod} has no container yet`);
     return reply.type("application/x-ndjson").send(execStream(spec));
   });
+  server.post("/prove", async ({ body }) => {
+    const { namespace, pod, url } = parse(bodies.prove, body);
+    return proveInCluster(cluster, { namespace, pod: podName(cluster, namespace, pod), url });
+  });
   server.post("/shutdown", async (_request, reply) => {
     reply.raw.on("finish", shutDown);
     return reply.code(202).send();
   });
+  addCaptureRoutes(server, cluster);
   addComponentRoutes(server, cluster);
   addLogRoutes(server, cluster);
   server.server.on("upgrade", (request, socket, head) => void serveTunnel(cluster, request, socket, head));
   return server;
+}
+
+function addCaptureRoutes(server: Server, cluster: Cluster): void {
+  const captures = new Captures();
+  server.post("/capture", async ({ body }) => {
+    const { node, pod, ...limits } = parse(bodies.capture, body);
+    const netns =
+      pod === undefined ? machineNamed(cluster, node ?? "").name : cluster.kubelet.worker(pod.namespace, pod.name).sandbox?.netns;
+    if (netns === undefined) throw labError("LAB_NOT_FOUND", "The pod has no network yet");
+    return { id: captures.start({ netns, ...limits }) };
+  });
+  server.post("/capture/:id/finish", async ({ params }) => captures.finish((params as { id: string }).id));
+  server.addHook("onClose", async () => captures.closeAll());
+}
+
+/** A node or the control plane. @throws LAB_NOT_FOUND */
+function machineNamed(cluster: Cluster, name: string): Machine {
+  const machines = [CONTROL_PLANE, ...cluster.nodes];
+  const machine = machines.find((candidate) => candidate.name === name);
+  if (machine !== undefined) return machine;
+  throw labError("LAB_NOT_FOUND", `There is no node ${name}; there are ${machines.map((known) => known.name).join(", ")}`);
 }
 
 function addComponentRoutes(server: Server, cluster: Cluster): void {
@@ -94,31 +134,17 @@ function addComponentRoutes(server: Server, cluster: Cluster): void {
     if (!killed) throw labError("LAB_NOT_FOUND", `${which.component} on ${which.node} is not running`);
     return reply.code(204).send();
   });
-  const pages: readonly { readonly prefix: string; readonly port: number; readonly ip: (address: string) => string }[] = [
-    { prefix: "/ztunnel", port: PORTS.ztunnelAdmin, ip: () => "127.0.0.1" },
-    { prefix: "/ztunnel-metrics", port: PORTS.ztunnelMetrics, ip: (address) => address },
-  ];
-  for (const { prefix, port, ip } of pages) {
-    const handler = async (node: string, path: string, method: string) => {
-      const machine = cluster.nodes.find(({ name }) => name === node);
-      if (machine === undefined) throw labError("LAB_NOT_FOUND", `There is no node ${node}`);
-      return page(COMPONENTS.ztunnel, { netns: node, ip: ip(machine.ips[4]), port }, path, method);
-    };
-    server.route<{ Params: { node: string; "*": string } }>({
-      method: ["GET", "POST"],
-      url: `${prefix}/:node/*`,
-      handler: async ({ params, url, method }, reply) =>
-        send(reply, await handler(params.node, url.slice(`${prefix}/${params.node}`.length), method)),
-    });
-  }
-  server.get("/ztunnel-metrics/:node", async ({ params }, reply) => {
-    const { node } = params as { node: string };
-    const machine = cluster.nodes.find(({ name }) => name === node);
-    if (machine === undefined) throw labError("LAB_NOT_FOUND", `There is no node ${node}`);
-    return send(
-      reply,
-      await page(COMPONENTS.ztunnel, { netns: node, ip: machine.ips[4], port: PORTS.ztunnelMetrics }, "/metrics", "GET"),
-    );
+  server.route<{ Params: { node: string } }>({
+    method: ["GET", "POST"],
+    url: "/ztunnel/:node/*",
+    handler: async ({ params: { node }, url, method }, reply) => {
+      const target = { netns: machineNamed(cluster, node).name, ip: "127.0.0.1", port: PORTS.ztunnelAdmin };
+      return send(reply, await page(COMPONENTS.ztunnel, target, url.slice(`/ztunnel/${node}`.length), method));
+    },
+  });
+  server.get<{ Params: { node: string } }>("/ztunnel-metrics/:node", async ({ params: { node } }, reply) => {
+    const { name: netns, ips } = machineNamed(cluster, node);
+    return send(reply, await page(COMPONENTS.ztunnel, { netns, ip: ips[4], port: PORTS.ztunnelMetrics }, "/metrics", "GET"));
   });
   server.get("/control-plane/*", async ({ url }, reply) => {
     const target = { netns: CONTROL_PLANE.name, ip: CONTROL_PLANE.ips[4], port: PORTS.controlPlaneHttp };
