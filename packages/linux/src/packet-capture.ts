@@ -13,7 +13,7 @@ import { lastErrno } from "./foreign.ts";
 import { checked, EAGAIN, EINTR, libc, systemError } from "./libc.ts";
 import { type Netns, runInNetns } from "./netns.ts";
 import { allocPinned, writePointer } from "./pinned.ts";
-import { orClose, SOL_SOCKET, setOption } from "./sockets.ts";
+import { OPTION, orClose, SOL_SOCKET, setOption } from "./sockets.ts";
 
 export interface CaptureOptions {
   readonly netns: Netns | undefined;
@@ -86,7 +86,7 @@ export function openCapture({ netns, device, maxBytes = DEFAULT_MAX_BYTES }: Cap
     // Protocol 0 receives nothing: what other devices carry must not come in before the socket is bound.
     const fd = checked(libc.socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0), "socket(AF_PACKET)");
     return orClose(fd, () => {
-      setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+      setReceiveBuffer(fd);
       setOption(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
       linkAddress.bytes.fill(0);
       linkAddress.view.setUint16(0, AF_PACKET, true);
@@ -171,6 +171,16 @@ class PacketCapture implements Capture {
       "getsockopt(PACKET_STATISTICS)",
     );
     this.#dropped += statistics.view.getUint32(4, true);
+  }
+}
+
+/** Beyond the system's limit where the caller may; within it in a user namespace of a normal user. What is lost is counted. */
+function setReceiveBuffer(fd: number): void {
+  try {
+    setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES);
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.details["errno"] !== "EPERM") throw error;
+    setOption(fd, SOL_SOCKET, OPTION.receiveBuffer, RECEIVE_BUFFER_BYTES);
   }
 }
 

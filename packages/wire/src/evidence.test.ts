@@ -42,6 +42,7 @@ for (const suite of ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]) {
       clientIdentity: CLIENT_ID,
       serverIdentity: SERVER_ID,
       containsMarker: false,
+      hasBeginning: true,
       isWhole: true,
       bytesUp: up.length,
       bytesDown: down.length,

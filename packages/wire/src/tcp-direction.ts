@@ -31,6 +31,10 @@ export class TcpDirection {
     return this.#sawSyn && !this.#hasGap;
   }
 
+  get hasBeginning(): boolean {
+    return this.#sawSyn;
+  }
+
   get initialSequence(): number | undefined {
     return this.#sawSyn ? this.#base : undefined;
   }

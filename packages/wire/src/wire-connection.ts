@@ -23,6 +23,8 @@ export interface ConnectionEvidence {
   readonly clientIdentity: SpiffeId | undefined;
   readonly serverIdentity: SpiffeId | undefined;
   readonly containsMarker: boolean;
+  /** It was opened while captured. */
+  readonly hasBeginning: boolean;
   /** Every byte from the first to the last one captured, both ways. */
   readonly isWhole: boolean;
   /** Bytes of the TCP streams. */
@@ -83,6 +85,7 @@ export class WireConnection {
       clientIdentity: session?.client.identity,
       serverIdentity: session?.server.identity,
       containsMarker,
+      hasBeginning: up.hasBeginning && down.hasBeginning,
       isWhole,
       bytesUp: up.bytes,
       bytesDown: down.bytes,

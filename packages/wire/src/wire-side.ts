@@ -33,6 +33,10 @@ export class WireSide {
     return this.#isOpener;
   }
 
+  get hasBeginning(): boolean {
+    return this.#tcp.hasBeginning;
+  }
+
   get isWhole(): boolean {
     return this.#tcp.isWhole;
   }
