@@ -4,13 +4,12 @@ import { LogOutput, listen, parseLogFilter, runMain } from "@ambit/runtime";
 import { createApiServer } from "./api/server.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 import { labError, messageOf } from "./errors.ts";
+import type { ProcessIdentity } from "./host/process-identity.ts";
 import { labPaths } from "./paths.ts";
 
 /** What the host has written for labd. */
 export interface LabInfo extends ClusterOptions {
-  readonly hostPid: number;
-  /** Kernel start time of the host process: its number may be somebody else's later. */
-  readonly hostStart: string;
+  readonly host: ProcessIdentity;
 }
 
 /** Works until asked to end, or until whoever started it is gone: then its standard input ends. */

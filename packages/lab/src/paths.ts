@@ -25,8 +25,10 @@ export interface LabPaths {
   /** resolv.conf files of pods. */
   readonly resolv: string;
   readonly socket: string;
-  /** Process ids of the lab, for whoever ends it. */
+  /** What labd is to do, and for which process. */
   readonly info: string;
+  /** The process that holds the namespaces. */
+  readonly holder: string;
   log(name: string): string;
   /** Run directory of a node: sockets of its agent. */
   node(name: string): string;
@@ -61,6 +63,7 @@ export function labPaths(root: string): LabPaths {
     resolv: join(root, "resolv"),
     socket: join(root, "labd.sock"),
     info: join(root, "lab.json"),
+    holder: join(root, "holder.json"),
     log: (name) => join(logs, `${name}.log`),
     node: (name) => join(root, name),
   };

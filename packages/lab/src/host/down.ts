@@ -4,7 +4,8 @@ import { LabClient } from "../api/client.ts";
 import { labError } from "../errors.ts";
 import type { LabInfo } from "../labd.ts";
 import { defaultLabDirectory, labPaths } from "../paths.ts";
-import { isHostAlive, readInfo, removeDirectory } from "./state-directory.ts";
+import { isAlive } from "./process-identity.ts";
+import { endNamespaces, readInfo, removeDirectory } from "./state-directory.ts";
 
 const ENDS_WITHIN_MS = 60_000;
 const LOOK_AGAIN_MS = 50;
@@ -20,14 +21,15 @@ export async function down(_args: readonly string[]): Promise<void> {
     () => false,
   );
   await client.close();
-  if (!asked && isHostAlive(info)) process.kill(info.hostPid, "SIGTERM");
-  if (!(await ended(info)) && isHostAlive(info)) process.kill(info.hostPid, "SIGKILL");
+  if (!asked && isAlive(info.host)) process.kill(info.host.pid, "SIGTERM");
+  if (!(await ended(info))) process.kill(info.host.pid, "SIGKILL");
+  await endNamespaces(paths);
   await removeDirectory(paths);
 }
 
 /** False when it has not ended in time. */
 async function ended(info: LabInfo): Promise<boolean> {
-  for (const deadline = Date.now() + ENDS_WITHIN_MS; isHostAlive(info); await sleep(LOOK_AGAIN_MS))
+  for (const deadline = Date.now() + ENDS_WITHIN_MS; isAlive(info.host); await sleep(LOOK_AGAIN_MS))
     if (Date.now() > deadline) return false;
   return true;
 }

@@ -11,7 +11,7 @@ import type { LabInfo } from "../labd.ts";
 import { defaultLabDirectory, type LabPaths, labPaths } from "../paths.ts";
 import { startNamespaces } from "./namespaces.ts";
 import { type ForwardTarget, PortForward } from "./port-forward.ts";
-import { processStart } from "./process-identity.ts";
+import { identify } from "./process-identity.ts";
 import { prepareDirectory, removeDirectory } from "./state-directory.ts";
 
 export interface LabOptions {
@@ -56,8 +56,7 @@ export class Lab {
     const paths = labPaths(options.directory ?? defaultLabDirectory(process.env));
     await prepareDirectory(paths);
     const info: LabInfo = {
-      hostPid: process.pid,
-      hostStart: processStart(process.pid) ?? "",
+      host: identify(process.pid),
       nodes: options.nodes ?? DEFAULT_NODES,
       mesh: options.mesh ?? true,
       componentEnv: options.componentEnv ?? {},
@@ -66,6 +65,7 @@ export class Lab {
     const log = openSync(paths.log(LABD_LOG), "a", 0o600);
     const lab = new Lab(paths, await startNamespaces(paths, log).finally(() => closeSync(log)));
     try {
+      await writeFile(paths.holder, JSON.stringify(identify(lab.#labd.pid)));
       await lab.#started(options);
     } catch (error) {
       await lab.#end();
