@@ -68,6 +68,8 @@ export function nameOn(t: TestContext, netns: Netns, port: number, name: string)
 
 export function connect(t: TestContext, netns: Netns, ip: string, port: number): Socket {
   const socket = new Socket({ fd: connectTcp({ netns, remote: { ip: ip as IpAddress, port } }), allowHalfOpen: true });
+  // Who waits for something learns of a cut by a listener of its own; at the end of a test nobody waits.
+  socket.on("error", () => socket.destroy());
   t.after(() => socket.destroy());
   return socket;
 }
