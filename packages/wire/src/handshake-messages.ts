@@ -9,6 +9,7 @@ export const MESSAGE = {
   certificate: 11,
   certificateVerify: 15,
   finished: 20,
+  compressedCertificate: 25,
 } as const;
 
 export const TLS13 = 0x0304;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { brotliCompressSync, deflateSync, zstdCompressSync } from "node:zlib";
+import { decompressCertificate } from "./compressed-certificate.ts";
 import { gatherEvidence } from "./evidence.ts";
 import { address, frame, framesOf, shuffled } from "./frames.testing.ts";
 import { parseFrame } from "./frames.ts";
@@ -74,6 +76,30 @@ test("handshake parsers give nothing for truncated messages", () => {
   }
   assert.equal(parseCertificate(Buffer.from([0, 0, 0, 9, 0, 0, 6])), undefined);
   assert.deepEqual(new MessageBuffer().push(Buffer.from([11, 0xff, 0xff, 0xff, 1])), []);
+});
+
+test("decompressCertificate() unpacks every algorithm of RFC 8879 and nothing that claims another length", () => {
+  const body = Buffer.from("certificate ".repeat(50));
+  const message = (algorithm: number, packed: Buffer, claimed = body.length) => {
+    const head = Buffer.alloc(8);
+    head.writeUInt16BE(algorithm, 0);
+    head.writeUIntBE(claimed, 2, 3);
+    head.writeUIntBE(packed.length, 5, 3);
+    return Buffer.concat([head, packed]);
+  };
+  for (const [algorithm, packed] of [
+    [1, deflateSync(body)],
+    [2, brotliCompressSync(body)],
+    [3, zstdCompressSync(body)],
+  ] as const) {
+    assert.deepEqual(Buffer.from(decompressCertificate(message(algorithm, packed)) ?? []), body);
+    for (const claimed of [0, body.length - 1, body.length + 1, 0xff_ffff]) {
+      assert.equal(decompressCertificate(message(algorithm, packed, claimed)), undefined);
+    }
+    assert.equal(decompressCertificate(message(algorithm, packed).subarray(0, -1)), undefined);
+    assert.equal(decompressCertificate(message(algorithm, Buffer.from(packed).fill(7))), undefined);
+  }
+  assert.equal(decompressCertificate(message(4, body)), undefined);
 });
 
 test("records end before the first thing that is none", () => {

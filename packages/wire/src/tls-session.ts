@@ -1,6 +1,7 @@
 // A TLS handshake read from both directions' first bytes: what was agreed, and with handshake secrets who proved to be whom.
 import { X509Certificate } from "node:crypto";
 import { asSpiffeId, type SpiffeId } from "@ambit/core";
+import { decompressCertificate } from "./compressed-certificate.ts";
 import { type CipherSuite, cipherSuite, HandshakeCipher } from "./handshake-cipher.ts";
 import {
   agreedAlpn,
@@ -123,8 +124,9 @@ function readFlight(input: FlightInput): Flight {
       case MESSAGE.encryptedExtensions:
         alpn = agreedAlpn(message.body);
         break;
-      case MESSAGE.certificate: {
-        const leaf = parseCertificate(message.body)?.[0];
+      case MESSAGE.certificate:
+      case MESSAGE.compressedCertificate: {
+        const leaf = certificateChain(message)?.[0];
         if (leaf === undefined) missing = `the ${side} showed no certificate`;
         else certificate = readX509(leaf);
         break;
@@ -162,6 +164,12 @@ function* encryptedMessages({ suite, secret, records, mayHaveEarlyData }: Flight
     opened++;
     yield* buffer.push(plain.content);
   }
+}
+
+/** The transcript holds the message as it was sent, compressed or not. */
+function certificateChain({ type, body }: HandshakeMessage): readonly Uint8Array[] | undefined {
+  const plain = type === MESSAGE.compressedCertificate ? decompressCertificate(body) : body;
+  return plain === undefined ? undefined : parseCertificate(plain);
 }
 
 function readX509(der: Uint8Array): X509Certificate | undefined {
