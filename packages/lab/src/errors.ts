@@ -14,6 +14,7 @@ export type LabErrorCode =
   | "LAB_ADDRESSES_EXHAUSTED"
   | "LAB_CNI_FAILED"
   | "LAB_PROOF_FAILED"
+  | "LAB_DEMO_FAILED"
   | "LAB_TIMED_OUT";
 
 export const labErrors = {
@@ -29,6 +30,7 @@ export const labErrors = {
   LAB_ADDRESSES_EXHAUSTED: { summary: "A node's or the Services' address range is used up.", retry: "later" },
   LAB_CNI_FAILED: { summary: "The CNI plugin refused a pod.", retry: "later" },
   LAB_PROOF_FAILED: { summary: "The request that was to be captured could not be made in the pod.", retry: "later" },
+  LAB_DEMO_FAILED: { summary: "A step of the demonstration did not show what it should.", retry: "later" },
   LAB_TIMED_OUT: { summary: "What was waited for did not happen in time.", retry: "later" },
 } as const satisfies Record<LabErrorCode, ErrorSpec>;
 

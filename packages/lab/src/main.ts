@@ -1,4 +1,4 @@
-// The lab's programs: `up` and `down` for people, `labd` and `host` for the lab itself.
+// The lab's programs: `up`, `down` and `demo` for people, `labd` and `host` for the lab itself.
 import { labError } from "./errors.ts";
 
 type Program = (args: readonly string[]) => Promise<void>;
@@ -7,6 +7,7 @@ type Program = (args: readonly string[]) => Promise<void>;
 const PROGRAMS: Readonly<Record<string, () => Promise<Program>>> = {
   up: async () => (await import("./host/up.ts")).up,
   down: async () => (await import("./host/down.ts")).down,
+  demo: async () => (await import("./demo/demo.ts")).demo,
   host: async () => (await import("./host/up.ts")).host,
   labd: async () => {
     const { runLabd } = await import("./labd.ts");
@@ -20,7 +21,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<Program>>> = {
 const [name = "", ...args] = process.argv.slice(2);
 const load = Object.hasOwn(PROGRAMS, name) ? PROGRAMS[name] : undefined;
 if (load === undefined) {
-  console.error("usage: main.ts up [--no-mesh] [--node NAME]... | down");
+  console.error("usage: main.ts up [--no-mesh] [--node NAME]... | down | demo [--check]");
   process.exit(64);
 }
 try {

@@ -12,7 +12,7 @@ export const onTheWire: Step = {
     expectThat(!proof.isMarkerReadable, `The request ${proof.request} can be read on the wire`);
     expectThat(proof.isEncrypted, `The request ${proof.request} was not carried over TLS: ${proof.lines.join("; ")}`);
     expectThat(
-      proof.clientIdentity !== undefined && proof.serverIdentity !== undefined,
+      proof.clientIdentity !== null && proof.serverIdentity !== null,
       `The handshake of ${proof.request} does not show both identities: ${proof.lines.join("; ")}`,
     );
     stage.say(`http://127.0.0.1:${stage.pagePort}/productpage  200`);

@@ -13,7 +13,7 @@ export const proxyKilled: Step = {
     const { client, say } = stage;
     const pod = (await podsOf(stage, NAMESPACE)).find(({ node, name }) => node === NODE && !name.startsWith("traffic"));
     if (pod === undefined) throw new Error(`No pod of ${NAMESPACE} runs on ${NODE}`);
-    const wire = await watchWire(stage);
+    const wire = await watchWire(stage, NODE);
     const attempt = async () => ({
       atMs: performance.now(),
       ...(await fetchFrom(stage, NAMESPACE, `pod/${pod.name}`, `${URL}?${wire.marker}`)),
