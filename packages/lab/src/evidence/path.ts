@@ -7,7 +7,7 @@ export interface RequestPath {
   readonly sourceIps: readonly string[];
   /** Port of the application's own connection: what leaves the pod unchanged has it still. */
   readonly localPort: number;
-  /** What was dialled, and the endpoints behind it when it is a Service. */
+  /** What was dialled, empty when nothing was, and the endpoints behind it when it is a Service. */
   readonly dialledIp: string;
   readonly endpoints: readonly { readonly ip: string; readonly port: number }[];
 }
@@ -44,7 +44,8 @@ export function pathConnections({ connections }: Evidence, path: RequestPath): r
   );
   // Wherever it was readable it has been, whoever sent it there.
   const readable = connections.filter(({ containsMarker }) => containsMarker);
-  if (toEndpoints.length > 0 || direct.length > 0) return unique([...begun(toEndpoints), ...direct, ...readable]);
+  if (path.dialledIp === "" || toEndpoints.length > 0 || direct.length > 0)
+    return unique([...begun(toEndpoints), ...direct, ...readable]);
   const waypoints = new Set(tunnels.map(({ destination }) => destination.ip));
   const onward = connections.filter(
     (connection) => isTunnel(connection) && waypoints.has(connection.source.ip) && endpointIps.has(connection.destination.ip),
