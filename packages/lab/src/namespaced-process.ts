@@ -40,10 +40,16 @@ function spawnIn({ argv, cwd, env, netns, resolvConf }: ProcessSpec, stdio: ("pi
   const view = resolvConf === undefined ? argv : [...OWN_MOUNTS, "sh", "-c", WITH_RESOLV_CONF, "sh", resolvConf, ...argv];
   return spawn("nsenter", [`--net=${netnsPath(netns)}`, "--", ...view], {
     cwd,
-    env: { PATH: programPath(), LC_ALL: "C.UTF-8", ...env },
+    env: { PATH: programPath(), LC_ALL: "C.UTF-8", ...compileCache(), ...env },
     stdio,
     detached: true,
   });
+}
+
+/** Where whoever started the lab keeps what was compiled, its processes keep it too: a proxy that is restarted is back sooner. */
+function compileCache(): Readonly<Record<string, string>> {
+  const directory = process.env["NODE_COMPILE_CACHE"];
+  return directory === undefined ? {} : { NODE_COMPILE_CACHE: directory };
 }
 
 /** The runtime that runs the lab comes first: `node` in a manifest means the same one. */

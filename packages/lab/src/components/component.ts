@@ -34,7 +34,9 @@ export interface ComponentState {
   readonly restarts: number;
 }
 
-const RESTART_PAUSE_MS = 1_000;
+/** A kubelet starts a container that has died at once, and then ever more slowly. */
+const FIRST_RESTART_MS = 50;
+const LAST_RESTART_MS = 2_000;
 const READINESS_PERIOD_MS = 200;
 const READINESS_TIMEOUT_MS = 2_000;
 
@@ -56,8 +58,8 @@ export class Component {
     this.#status = new PodStatusWriter(writer, SYSTEM_NAMESPACE, spec.podName);
     this.#process = new SupervisedProcess({
       name: `${spec.component} on ${spec.machine.name}`,
-      initialBackoffMs: RESTART_PAUSE_MS,
-      maxBackoffMs: RESTART_PAUSE_MS,
+      initialBackoffMs: FIRST_RESTART_MS,
+      maxBackoffMs: LAST_RESTART_MS,
       start: () => startProcess(spec.process(this.uid), spec.logFile),
       onChange: () => this.#setReady(false),
       logger,
