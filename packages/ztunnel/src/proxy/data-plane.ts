@@ -115,12 +115,11 @@ export class DataPlane {
   }
 
   #lose(identity: SpiffeId, reason: string): void {
-    const { credentials, admission } = this.#context;
-    credentials.lose(identity, reason);
+    this.#context.credentials.lose(identity, reason);
     for (const pod of this.#pods.values()) {
-      const workload = admission.workloadOf(pod.pod);
-      if (workload !== undefined && identity.endsWith(`/ns/${workload.namespace}/sa/${workload.serviceAccount}`))
-        pod.lost(identity);
+      // By the agent's facts: discovery may have forgotten the pod before.
+      const { namespace, serviceAccount } = pod.pod;
+      if (identity.endsWith(`/ns/${namespace}/sa/${serviceAccount}`)) pod.lost(identity);
     }
   }
 

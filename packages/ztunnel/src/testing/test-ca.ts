@@ -18,6 +18,7 @@ export class TestCa {
   lifetimeMs = HOUR_MS;
   refuses = false;
   issued = 0;
+  asked = 0;
   readonly #rootPem: string;
   readonly #key: KeyObject;
   readonly #server: Http2Server;
@@ -61,6 +62,7 @@ export class TestCa {
   }
 
   #sign(csr: string, metadata: Readonly<Record<string, unknown>> | undefined) {
+    this.asked++;
     if (this.refuses) throw new ConnectError("refused by the test", Code.Unavailable);
     const identity = asSpiffeId(String(metadata?.["ImpersonatedIdentity"]));
     if (identity === undefined) throw new ConnectError("no identity is asked for", Code.InvalidArgument);

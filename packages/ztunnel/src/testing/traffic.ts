@@ -93,9 +93,14 @@ export function receiveAll(socket: Socket): Promise<Buffer> {
 /** Waits for the next bytes. */
 export function receive(socket: Socket): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    socket.once("data", resolve);
-    socket.once("error", reject);
-    socket.once("end", () => reject(new Error("The connection has ended")));
+    const settle = (act: () => void) => {
+      socket.off("data", onData).off("error", onError).off("end", onEnd);
+      act();
+    };
+    const onData = (data: Buffer) => settle(() => resolve(data));
+    const onError = (error: Error) => settle(() => reject(error));
+    const onEnd = () => settle(() => reject(new Error("The connection has ended")));
+    socket.on("data", onData).on("error", onError).on("end", onEnd);
   });
 }
 
