@@ -2,6 +2,7 @@
 import { silentLogger } from "@ambit/core";
 import { MetricsRegistry } from "@ambit/runtime";
 import { createAgentMetrics } from "../packages/cni-plugin/src/agent/metrics.ts";
+import { addIstiodGauges, createIstiodMetrics } from "../packages/istiod-lite/src/metrics.ts";
 import { createDnsReporter } from "../packages/ztunnel/src/report/dns-reports.ts";
 import { addProcessGauges, createDiscoveryMetrics, createPodMetrics } from "../packages/ztunnel/src/report/process-metrics.ts";
 import { createTrafficMetrics } from "../packages/ztunnel/src/report/traffic-metrics.ts";
@@ -22,6 +23,21 @@ const PROCESSES: readonly { readonly title: string; readonly port: string; regis
         pendingPods: () => 0,
         connectedToDiscovery: () => false,
         workerRestarts: () => 0,
+      });
+    },
+  },
+  {
+    title: "istiod-lite",
+    port: "15014, `/metrics`",
+    register(registry) {
+      createIstiodMetrics(registry);
+      addIstiodGauges(registry, {
+        version: "",
+        proxies: () => 0,
+        resources: () => 0,
+        refusedObjects: () => 0,
+        ineffectiveObjects: () => 0,
+        expiries: () => ({ rootMs: 0, chainMs: 0 }),
       });
     },
   },

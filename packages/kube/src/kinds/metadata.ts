@@ -16,7 +16,10 @@ export function metadata(namespaced: boolean) {
       .regex(DNS_LABEL, "must consist of lower-case letters, digits, '-' and '.'"),
     namespace: namespaced
       ? z.string().regex(DNS_LABEL, "must be a namespace's name").default("default")
-      : z.unknown().optional().transform(() => ""),
+      : z
+          .unknown()
+          .optional()
+          .transform(() => ""),
     uid: z.string().optional(),
     labels: stringMap,
     annotations: stringMap,
