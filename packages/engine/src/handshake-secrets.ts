@@ -1,7 +1,6 @@
 // Hands out the handshake secrets of new TLS connections while somebody asks for them; those of application data never leave OpenSSL's memory.
 import { copyFromC } from "@ambit/linux/syscalls";
-import koffi from "koffi";
-import { openssl } from "./openssl.ts";
+import { keyLogCallback, openssl } from "./openssl.ts";
 
 /** A line in NSS key log format: `CLIENT_HANDSHAKE_TRAFFIC_SECRET <random> <secret>`, or SERVER. */
 export type HandshakeSecretSink = (line: string) => void;
@@ -37,18 +36,14 @@ export function removeSecretSource(context: number): void {
 }
 
 function apply(context: number): void {
-  openssl.SSL_CTX_set_keylog_callback(context, sink === undefined ? 0n : keyLogCallback());
+  openssl.SSL_CTX_set_keylog_callback(context, sink === undefined ? 0n : callbackOfThread());
 }
 
-/** One per thread, and as long as it: a connection may outlive its context and call it. */
-function keyLogCallback(): bigint {
-  // Without a name: types are shared by all threads, and a name could be declared only once.
-  callback ??= koffi.register(
-    (_ssl: number, line: number) => {
-      if (sink !== undefined) hand(Number(line), sink);
-    },
-    koffi.pointer(koffi.proto("void", ["uint64_t", "uint64_t"])),
-  );
+/** As long as the thread: a connection may outlive its context and call it. */
+function callbackOfThread(): bigint {
+  callback ??= keyLogCallback((line) => {
+    if (sink !== undefined) hand(line, sink);
+  });
   return callback;
 }
 

@@ -221,6 +221,13 @@ function registerSelectH2(): bigint {
   return koffi.register(select, koffi.pointer(prototype));
 }
 
+/** A callback that gives the address of each key log line; one per thread, for as long as it lives. SSL_CTX_set_keylog_callback(3) */
+export function keyLogCallback(onLine: (line: number) => void): bigint {
+  // Without a name: types are shared by all threads, and a name could be declared only once.
+  const prototype = koffi.proto("void", ["uint64_t", "uint64_t"]);
+  return koffi.register((_ssl: number, line: number) => onLine(Number(line)), koffi.pointer(prototype));
+}
+
 function offersH2(offered: Uint8Array): boolean {
   for (let at = 0; at < offered.length; at += 1 + (offered[at] ?? 0)) {
     if (offered[at] === 2 && offered[at + 1] === 0x68 && offered[at + 2] === 0x32) return true;

@@ -104,8 +104,9 @@ abstract class Peer {
 
   /** Hands bytes to the session in pieces of `piece` bytes, then runs the turn to its end. */
   send(bytes: Uint8Array, piece = MAX_CHUNK_BYTES): void {
-    for (let at = 0; at < bytes.length; at += piece) {
-      const part = bytes.subarray(at, at + piece);
+    const step = Math.min(piece, MAX_CHUNK_BYTES);
+    for (let at = 0; at < bytes.length; at += step) {
+      const part = bytes.subarray(at, at + step);
       scratch.bytes.set(part, HEADROOM_BYTES);
       if (this.channel?.ended === undefined) this.handler?.onData(scratch, HEADROOM_BYTES, part.length);
     }
