@@ -7,6 +7,8 @@ export interface RequestPath {
   readonly sourceIps: readonly string[];
   /** Port of the application's own connection: what leaves the pod unchanged has it still. */
   readonly localPort: number;
+  /** When the request was over: it was not carried by what was opened later. */
+  readonly endedMs: number;
   /** What was dialled, empty when nothing was, and the endpoints behind it when it is a Service. */
   readonly dialledIp: string;
   readonly endpoints: readonly { readonly ip: string; readonly port: number }[];
@@ -33,7 +35,8 @@ export interface PathVerdict {
 }
 
 /** Connections in the order of the path: first those out of the source, then those out of a waypoint that it went to. */
-export function pathConnections({ connections }: Evidence, path: RequestPath): readonly ConnectionEvidence[] {
+export function pathConnections(evidence: Evidence, path: RequestPath): readonly ConnectionEvidence[] {
+  const connections = evidence.connections.filter(({ firstAtMs, containsMarker }) => firstAtMs <= path.endedMs || containsMarker);
   const endpointIps = new Set(path.endpoints.map(({ ip }) => ip));
   const fromSource = connections.filter(({ source }) => path.sourceIps.includes(source.ip));
   const tunnels = fromSource.filter(isTunnel);
@@ -51,6 +54,22 @@ export function pathConnections({ connections }: Evidence, path: RequestPath): r
     (connection) => isTunnel(connection) && waypoints.has(connection.source.ip) && endpointIps.has(connection.destination.ip),
   );
   return unique([...begun(tunnels), ...begun(onward), ...readable]);
+}
+
+/**
+ * The source's cable shows everything that leaves it, the wire what goes on to other nodes: there each connection counts
+ * as it was on the wire where it came that far. Its source tells it: a Service's address is replaced on the way.
+ */
+export function joinPlaces(
+  { cable, wire }: Readonly<Record<"cable" | "wire", Evidence>>,
+  path: RequestPath,
+): { readonly connections: readonly ConnectionEvidence[]; readonly crossesWire: boolean } {
+  const onCable = pathConnections(cable, path);
+  const onWire = pathConnections(wire, path);
+  const further = onWire.filter((each) => each.hasBeginning && !onCable.some((known) => isSame(known, each)));
+  const crossing = onCable.flatMap((known) => onWire.find((each) => isSame(known, each)) ?? []);
+  const connections = [...onCable.map((known) => crossing.find((each) => isSame(known, each)) ?? known), ...further];
+  return { connections, crossesWire: crossing.length + further.length > 0 };
 }
 
 export function judgePath(places: readonly PlaceEvidence[], connections: readonly ConnectionEvidence[]): PathVerdict {
@@ -80,6 +99,10 @@ function isTunnel({ destination }: ConnectionEvidence): boolean {
 
 function isProven({ kind, clientIdentity, serverIdentity }: ConnectionEvidence): boolean {
   return kind === "tls13" && clientIdentity !== undefined && serverIdentity !== undefined;
+}
+
+function isSame({ source }: ConnectionEvidence, { source: other }: ConnectionEvidence): boolean {
+  return source.ip === other.ip && source.port === other.port;
 }
 
 /** Sessions from before the capture take no new request, as the proxies have retired them; alone, they are all that there is. */

@@ -1,11 +1,12 @@
 // Proves one path: captures while a pod makes a marked request, and reads from the captured bytes what the path is.
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { CapturedPacket } from "@ambit/linux";
 import { type Evidence, gatherEvidence, parseKeyLog } from "@ambit/wire";
 import type { ProveReport, ProveRequest } from "../api/contract.ts";
 import { labError, messageOf } from "../errors.ts";
 import { type CapturePlace, PlacesCapture } from "./capture-places.ts";
-import { judgePath, pathConnections, type RequestPath } from "./path.ts";
+import { joinPlaces, judgePath, type RequestPath } from "./path.ts";
 import { parseOutcome, type RequestOutcome, requestCommand } from "./request-outcome.ts";
 
 export interface ProveDeps {
@@ -26,7 +27,8 @@ export interface ProveDeps {
 
 const SECRETS_PATH = "/debug/handshake_secrets";
 const COLLECT_SECONDS = 20;
-/** A proxy's threads hand secrets over while the request is already on its way. */
+type Place = "wire" | "cable";
+/** Secrets may come later than the answer, and other connections of the pod may still be shaking hands. */
 const LOOKS = 10;
 const LOOK_AGAIN_MS = 100;
 
@@ -44,12 +46,14 @@ export async function prove(request: Pick<ProveRequest, "url">, deps: ProveDeps)
     const outcome = parseOutcome(stdout);
     if (outcome === undefined)
       throw labError("LAB_PROOF_FAILED", `The request could not be made in the pod: ${(stderr || stdout).trim()}`);
-    const frames = { wire: wire.read(), cable: cable.read() };
-    const dropped = { wire: wire.dropped, cable: cable.dropped };
-    const path = requestPath(deps, outcome);
+    const path = requestPath(deps, outcome, Date.now());
+    const frames: Record<Place, CapturedPacket[]> = { wire: [], cable: [] };
     for (let look = 1; ; look++) {
+      frames.wire.push(...wire.read());
+      frames.cable.push(...cable.read());
+      const dropped = { wire: wire.dropped, cable: cable.dropped };
       const secrets = parseKeyLog(await secretLines(deps));
-      const gather = (place: "wire" | "cable") => gatherEvidence(frames[place], secrets, { marker: Buffer.from(marker), since });
+      const gather = (place: Place) => gatherEvidence(frames[place], secrets, { marker: Buffer.from(marker), since });
       const evidence = { wire: gather("wire"), cable: gather("cable") };
       const report = reportOf({ request, marker, outcome, notes, evidence, dropped, path });
       if (report.isEncrypted || look === LOOKS || deps.nodes.length === 0) return report;
@@ -66,15 +70,13 @@ interface Findings {
   readonly marker: string;
   readonly outcome: RequestOutcome;
   readonly notes: readonly string[];
-  readonly evidence: Readonly<Record<"wire" | "cable", Evidence>>;
-  readonly dropped: Readonly<Record<"wire" | "cable", number>>;
+  readonly evidence: Readonly<Record<Place, Evidence>>;
+  readonly dropped: Readonly<Record<Place, number>>;
   readonly path: RequestPath;
 }
 
 function reportOf({ request, marker, outcome, notes, evidence, dropped, path }: Findings): ProveReport {
-  const onWire = pathConnections(evidence.wire, path);
-  const crossesWire = onWire.length > 0;
-  const connections = crossesWire ? onWire : pathConnections(evidence.cable, path);
+  const { connections, crossesWire } = joinPlaces(evidence, path);
   const places = (["wire", "cable"] as const).map((place) => ({ evidence: evidence[place], dropped: dropped[place] }));
   const verdict = judgePath(places, connections);
   const isProven = outcome.isAnswered && verdict.isEncrypted && verdict.isMarkerAbsent;
@@ -100,8 +102,9 @@ function reportOf({ request, marker, outcome, notes, evidence, dropped, path }: 
   };
 }
 
-function requestPath(deps: ProveDeps, { remoteIp, remotePort, localPort }: RequestOutcome): RequestPath {
+function requestPath(deps: ProveDeps, { remoteIp, remotePort, localPort }: RequestOutcome, endedMs: number): RequestPath {
   return {
+    endedMs,
     sourceIps: deps.sourceIps,
     localPort,
     dialledIp: remoteIp,
