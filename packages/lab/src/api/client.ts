@@ -45,7 +45,7 @@ export class LabClient {
   /** @param socketPath `labd.sock` of a lab's state directory */
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
-    this.#agent = new Agent({ connect: { socketPath }, headersTimeout: 30_000, bodyTimeout: 0 });
+    this.#agent = new Agent({ connect: { socketPath }, headersTimeout: 0, bodyTimeout: 0 });
   }
 
   async state(): Promise<LabState> {

@@ -8,8 +8,9 @@ export class Loop {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #backoff = new Backoff({ initialMs: 200, maxMs: 5_000 });
-  #running: Promise<void> | undefined;
-  #again = false;
+  #running: Promise<void> = Promise.resolve();
+  #isActive = false;
+  #isDue = false;
   #stopped = false;
   #timer: ClockTimer | undefined;
 
@@ -23,14 +24,8 @@ export class Loop {
   /** The work runs soon; a request while it runs makes it run once more afterwards. */
   trigger(): void {
     if (this.#stopped) return;
-    if (this.#running !== undefined) {
-      this.#again = true;
-      return;
-    }
-    this.#timer?.cancel();
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#isDue = true;
+    if (!this.#isActive) this.#running = this.#run();
   }
 
   /** Resolves when nothing runs any more; nothing starts after that. */
@@ -40,17 +35,21 @@ export class Loop {
     await this.#running;
   }
 
+  /** No await stands between looking for more to do and saying that nobody looks any more. */
   async #run(): Promise<void> {
-    do {
-      this.#again = false;
+    this.#isActive = true;
+    this.#timer?.cancel();
+    while (this.#isDue && !this.#stopped) {
+      this.#isDue = false;
       try {
         await this.#work();
         this.#backoff.reset();
       } catch (error) {
         this.#logger.warn(`${this.#name} failed, trying again`, { reason: messageOf(error) });
         if (!this.#stopped) this.#timer = this.#clock.after(this.#backoff.next(), () => this.trigger());
-        return;
+        break;
       }
-    } while (this.#again && !this.#stopped);
+    }
+    this.#isActive = false;
   }
 }

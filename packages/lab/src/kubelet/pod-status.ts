@@ -26,7 +26,8 @@ export class PodStatusWriter {
   readonly #startTime = new Date().toISOString();
   #wanted: Record<string, unknown> | undefined;
   #written: Record<string, unknown> | undefined;
-  #writing: Promise<void> | undefined;
+  #isWriting = false;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(writer: ObjectWriter, namespace: string, name: string) {
     this.#writer = writer;
@@ -36,17 +37,21 @@ export class PodStatusWriter {
   /** Resolves when this state, or a newer one, is written. */
   async set(state: PodState): Promise<void> {
     this.#wanted = statusOf(state, this.#startTime);
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    if (!this.#isWriting) this.#writing = this.#write();
     await this.#writing;
   }
 
+  /** No await stands between finding everything written and saying that nobody writes any more. */
   async #write(): Promise<void> {
-    while (this.#wanted !== undefined && !isDeepStrictEqual(this.#wanted, this.#written)) {
-      const status = this.#wanted;
-      await patchIfThere(this.#writer, this.#ref, { status });
-      this.#written = status;
+    this.#isWriting = true;
+    try {
+      while (this.#wanted !== undefined && !isDeepStrictEqual(this.#wanted, this.#written)) {
+        const status = this.#wanted;
+        await patchIfThere(this.#writer, this.#ref, { status });
+        this.#written = status;
+      }
+    } finally {
+      this.#isWriting = false;
     }
   }
 }

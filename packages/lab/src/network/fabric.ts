@@ -1,6 +1,6 @@
 // The machines: a namespace each, joined by one wire, with a bridge for pods on every node.
 import { addNetns, ipBatch, setSysctls } from "./ip-batch.ts";
-import { type LabNode, type Machine, OWN_IPS, WIRE_PREFIX } from "./plan.ts";
+import { FAMILIES, type LabNode, type Machine, OWN_IPS, SERVICE_RANGES, WIRE_PREFIX } from "./plan.ts";
 
 const WIRE = "wire";
 export const POD_BRIDGE = "cni0";
@@ -15,6 +15,9 @@ const MACHINE_SYSCTLS = {
   "net/ipv4/conf/default/rp_filter": "0",
   "net/ipv6/conf/all/accept_dad": "0",
   "net/ipv6/conf/default/accept_dad": "0",
+  // Frames between pods are routed. With these a bridge would rewrite them itself, and drop what leads back to where it came from.
+  "net/bridge/bridge-nf-call-iptables": "0",
+  "net/bridge/bridge-nf-call-ip6tables": "0",
 };
 
 /** Makes everything in the caller's namespace; it goes when that namespace goes. */
@@ -27,7 +30,16 @@ export async function createFabric(controlPlane: Machine, nodes: readonly LabNod
     ...addresses(WIRE, OWN_IPS, WIRE_PREFIX),
   ]);
   await Promise.all([controlPlane, ...nodes].map((machine) => connectMachine(machine, nodes)));
-  await Promise.all(nodes.map(addPodBridge));
+  await Promise.all(
+    nodes.map(async (node) => {
+      await addPodBridge(node);
+      // Packets to Services meet the filter rules only when they could go somewhere.
+      await ipBatch(
+        node.name,
+        FAMILIES.map((family) => `route add ${SERVICE_RANGES[family]} via ${OWN_IPS[family]}`),
+      );
+    }),
+  );
   await ipBatch(undefined, podRoutes(undefined, nodes));
 }
 

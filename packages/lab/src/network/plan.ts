@@ -22,6 +22,7 @@ export const WIRE_PREFIX: PerFamily<number> = { 4: 24, 6: 64 };
 /** The namespace that the lab itself runs in is on the wire as well. */
 export const OWN_IPS: PerFamily<string> = { 4: "172.18.0.1", 6: "fd00:172:18::1" };
 export const CONTROL_PLANE: Machine = { name: "control-plane", ips: { 4: "172.18.0.2", 6: "fd00:172:18::2" } };
+export const SERVICE_RANGES: PerFamily<string> = { 4: "10.96.0.0/16", 6: "fd00:10:96::/112" };
 export const DNS_SERVICE_IPS: PerFamily<string> = { 4: "10.96.0.10", 6: "fd00:10:96::10" };
 export const CLUSTER_DOMAIN = "cluster.local";
 export const SYSTEM_NAMESPACE = "ambit-system";

@@ -18,7 +18,12 @@ export interface PodSandbox {
   readonly hostMac: string;
 }
 
+/** A redirect would send answers past the node, which has to translate them back. */
 const POD_SYSCTLS = {
+  "net/ipv4/conf/all/accept_redirects": "0",
+  "net/ipv4/conf/default/accept_redirects": "0",
+  "net/ipv6/conf/all/accept_redirects": "0",
+  "net/ipv6/conf/default/accept_redirects": "0",
   "net/ipv6/conf/all/accept_dad": "0",
   "net/ipv6/conf/default/accept_dad": "0",
   "net/ipv4/conf/all/rp_filter": "0",
@@ -45,8 +50,8 @@ export class PodNetwork {
       netnsPath: netnsPath(netns),
       ips: node.podIps(number),
       hostInterface: `veth${short}`,
-      mac: macOf(containerId, 8),
-      hostMac: macOf(containerId, 16),
+      mac: podMac(node.podIps(number)[4]),
+      hostMac: randomMac(),
     };
     try {
       await addNetns(netns);
@@ -82,6 +87,7 @@ async function connect(sandbox: PodSandbox): Promise<void> {
   await ipBatch(node.name, [
     `link add ${hostInterface} address ${hostMac} type veth peer name eth0 address ${mac} netns ${netns}`,
     `link set ${hostInterface} master ${POD_BRIDGE}`,
+    `link set ${hostInterface} type bridge_slave isolated on`,
     `link set ${hostInterface} up`,
   ]);
   await ipBatch(netns, [
@@ -96,8 +102,12 @@ async function connect(sandbox: PodSandbox): Promise<void> {
   ]);
 }
 
+/** Of the address, so that a pod that gets a former pod's address is found where neighbours remember that one. */
+function podMac(ipv4: string): string {
+  return ["0a", "58", ...ipv4.split(".").map((part) => Number(part).toString(16).padStart(2, "0"))].join(":");
+}
+
 /** Locally administered, unicast. */
-function macOf(containerId: string, offset: number): string {
-  const bytes = containerId.slice(offset, offset + 8).match(/../g) ?? [];
-  return ["0a", "58", ...bytes].join(":");
+function randomMac(): string {
+  return ["0a", "59", ...(randomBytes(4).toString("hex").match(/../g) ?? [])].join(":");
 }
