@@ -42,6 +42,8 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
   const logger = output.logger("ztunnel");
   const version = ownVersion();
   const stopping = new AbortController();
+  /** Aborts after the drain: connections that go on obey policies that come meanwhile. */
+  const drained = new AbortController();
   signal.addEventListener("abort", () => stopping.abort(), { once: true });
 
   const registry = new MetricsRegistry();
@@ -132,13 +134,14 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
   });
   const servers = [metricsServer, readinessServer, adminServer];
 
+  let discovery: Promise<void> | undefined;
   try {
     await workers.start();
     await listen(readinessServer, { host: "0.0.0.0", port: config.readinessPort });
     await listen(metricsServer, { host: "0.0.0.0", port: config.statsPort });
     await listen(adminServer, { host: "127.0.0.1", port: config.adminPort });
     logger.info("node proxy started", { version, node: config.nodeName, workers: workers.count, xds: config.xdsAddress });
-    const discovery = client.run(stopping.signal);
+    discovery = client.run(drained.signal);
     await Promise.race([meshReady.promise, aborted(stopping.signal)]);
     // Pods are asked for only now: what listens in a pod before that could not decide anything.
     await runZdsClient(
@@ -154,11 +157,12 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
       },
       stopping.signal,
     );
-    await discovery;
   } finally {
     readiness.task("draining");
     stopping.abort();
     await drain(workers, reports, terminationDeadlineMs(config), logger);
+    drained.abort();
+    await discovery;
     svids.close();
     secrets.close();
     await workers.stop();
@@ -170,9 +174,9 @@ export async function runZtunnel(config: ZtunnelConfig, deps: AppDeps, signal: A
 /** Listeners close at once, what is open may finish, at the deadline it is cut. */
 async function drain(workers: DataPlaneWorkers, reports: ConnectionReports, deadlineMs: number, logger: Logger): Promise<void> {
   logger.info("draining", { connections: reports.open, deadlineMs });
-  workers.broadcast({ kind: "drain" });
-  await until(() => reports.open === 0, deadlineMs);
-  if (reports.open > 0) logger.warn("connections are cut, the time for draining is over", { connections: reports.open });
+  workers.drain();
+  await until(() => workers.isDrained, deadlineMs);
+  if (!workers.isDrained) logger.warn("connections are cut, the time for draining is over", { connections: reports.open });
   workers.broadcast({ kind: "abort" });
   await until(() => reports.open === 0, LAST_REPORTS_MS);
 }

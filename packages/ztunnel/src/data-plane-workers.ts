@@ -28,6 +28,8 @@ export interface DataPlaneDeps {
 export class DataPlaneWorkers {
   readonly #deps: DataPlaneDeps;
   readonly #sockets: { inbound: number; outbound: number }[] = [];
+  /** Workers that have nothing open any more; undefined before `drain`. */
+  #drained: Set<number> | undefined;
   #pool: WorkerPool<ToWorker> | undefined;
 
   constructor(deps: DataPlaneDeps) {
@@ -64,13 +66,24 @@ export class DataPlaneWorkers {
     this.#pool?.broadcast(message);
   }
 
+  /** Listeners close at once, what is open may finish. */
+  drain(): void {
+    this.#drained ??= new Set();
+    this.broadcast({ kind: "drain" });
+  }
+
+  get isDrained(): boolean {
+    return this.#drained !== undefined && this.#drained.size >= this.count;
+  }
+
   async stop(): Promise<void> {
     await this.#pool?.stop();
   }
 
   #onStart(worker: number): void {
     const pool = this.#pool;
-    if (pool === undefined) return;
+    // One that replaces a worker which died during the drain serves nothing.
+    if (pool === undefined || this.#drained !== undefined) return;
     const { state, isMeshReady, identities, manager } = this.#deps;
     pool.post(worker, { kind: "mesh", update: state.snapshot() });
     if (isMeshReady()) pool.post(worker, { kind: "meshReady" });
@@ -85,6 +98,7 @@ export class DataPlaneWorkers {
     this.#sockets[worker] = { inbound: 0, outbound: 0 };
     reports.workerDied(worker, error, Date.now());
     manager().workerDied(worker);
+    this.#drained?.add(worker);
   }
 
   #onMessage(worker: number, message: ToMain): void {
@@ -116,6 +130,9 @@ export class DataPlaneWorkers {
         logger[dryRunAtInfo ? "info" : "debug"]("dry-run policy matches", { policy, source, destination });
         return;
       }
+      case "drained":
+        this.#drained?.add(worker);
+        return;
       case "sockets":
         this.#sockets[worker] = { inbound: message.inbound, outbound: message.outbound };
         return;

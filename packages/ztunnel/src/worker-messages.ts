@@ -131,6 +131,8 @@ export type ToMain =
     }
   /** A dry-run policy or a verdict, for the log. */
   | { readonly kind: "dryRunMatch"; readonly policy: string; readonly source: string; readonly destination: string }
+  /** Answer to `drain`: nothing is open any more, and all reports were sent before. */
+  | { readonly kind: "drained" }
   | { readonly kind: "sockets"; readonly inbound: number; readonly outbound: number }
   | { readonly kind: "handshakeSecretsBegun"; readonly run: number }
   /** A line in NSS key log format; comes only while asked for. */

@@ -3,15 +3,13 @@ import { DNS_PORT, type IpAddress, type SocketAddress } from "@ambit/core";
 import type { Listener, TcpConnection, UdpSocket } from "@ambit/engine";
 import type { PodContext } from "../proxy/pod-context.ts";
 import type { DnsProtocol, DnsReport, DnsWorkerData } from "../worker-messages.ts";
+import { DnsConnection } from "./dns-connection.ts";
 import { Forwarder } from "./forwarder.ts";
-import { LengthPrefixed, withLength } from "./length-prefixed.ts";
 import { answerLocally } from "./local-answer.ts";
 import { type DnsQuery, encodeAnswer, encodeFailure, parseQuery, RCODE, TYPE } from "./message.ts";
 
 /** @source ztunnel src/dns/server.rs TTL_SECONDS */
 const TTL_SECONDS = 30;
-/** @source ztunnel src/dns/server.rs DEFAULT_TCP_REQUEST_TIMEOUT */
-const TCP_IDLE_MS = 5_000;
 const QUERY_OPCODE = 0;
 const TYPE_NAMES: Readonly<Record<number, string>> = {
   1: "A",
@@ -31,7 +29,12 @@ export class DnsServer {
   readonly #context: PodContext;
   readonly #data: DnsWorkerData;
   readonly #forwarder: Forwarder;
-  readonly #open: { close(): void }[] = [];
+  readonly #listeners: { close(): void }[] = [];
+  readonly #sockets: UdpSocket[] = [];
+  readonly #connections = new Set<DnsConnection>();
+  /** Questions over UDP that wait for their answer. */
+  #pending = 0;
+  #isDraining = false;
 
   /** @throws ENGINE_LISTEN_FAILED */
   constructor(context: PodContext, data: DnsWorkerData, addresses: readonly IpAddress[]) {
@@ -47,10 +50,31 @@ export class DnsServer {
     }
   }
 
+  /** Nothing is left to answer. */
+  get isIdle(): boolean {
+    return this.#sockets.length === 0 && this.#connections.size === 0;
+  }
+
+  /** No new connections; what was asked is answered, and as long as it takes, what comes on the same sockets. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners.length = 0;
+    this.#closeSocketsWhenIdle();
+  }
+
   close(): void {
-    for (const socket of this.#open) socket.close();
-    this.#open.length = 0;
+    this.drain();
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets.length = 0;
+    for (const connection of [...this.#connections]) connection.close();
     this.#forwarder.close();
+  }
+
+  #closeSocketsWhenIdle(): void {
+    if (!this.#isDraining || this.#pending > 0) return;
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets.length = 0;
   }
 
   #listen(address: IpAddress): void {
@@ -58,44 +82,36 @@ export class DnsServer {
     const options = { netns, address, port: DNS_PORT, mark: worker.data.mark };
     const socket: UdpSocket = worker.engine.bindUdp(options, (data, from) => this.#onDatagram(socket, data, from));
     const listener: Listener = worker.engine.listenTcp(options, (connection) => this.#onConnection(connection));
-    this.#open.push(socket, listener);
+    this.#sockets.push(socket);
+    this.#listeners.push(listener);
   }
 
   #onDatagram(socket: UdpSocket, data: Uint8Array, from: SocketAddress): void {
-    this.#answer(data.slice(), "udp", (answer) => socket.send(answer, from));
+    this.#pending++;
+    const isAnswered = this.#answer(data.slice(), "udp", (answer) => {
+      socket.send(answer, from);
+      this.#pending--;
+      this.#closeSocketsWhenIdle();
+    });
+    if (!isAnswered) this.#pending--;
   }
 
-  #onConnection(connection: TcpConnection): void {
-    const { engine } = this.#context.worker;
-    let isOpen = true;
-    const close = () => {
-      isOpen = false;
-      idle.cancel();
-    };
-    let idle = engine.after(TCP_IDLE_MS, () => connection.reset());
-    const reader = new LengthPrefixed((query) => {
-      idle.cancel();
-      idle = engine.after(TCP_IDLE_MS, () => connection.reset());
-      this.#answer(query, "tcp", (answer) => {
-        if (isOpen) connection.write(withLength(answer));
-      });
+  #onConnection(accepted: TcpConnection): void {
+    const connection: DnsConnection = new DnsConnection(this.#context.worker.engine, accepted, {
+      onQuestion: (message, reply) => this.#answer(message, "tcp", reply),
+      onClosed: () => this.#connections.delete(connection),
     });
-    connection.handle({
-      onData: (chunk) => reader.push(chunk),
-      onEnd: () => {
-        close();
-        connection.end();
-      },
-      onError: close,
-    });
+    this.#connections.add(connection);
   }
 
-  #answer(message: Uint8Array, protocol: DnsProtocol, reply: (answer: Uint8Array) => void): void {
+  /** False: it is nothing that could be answered. */
+  #answer(message: Uint8Array, protocol: DnsProtocol, reply: (answer: Uint8Array) => void): boolean {
     const query = parseQuery(message);
-    if (query === undefined) return;
+    if (query === undefined) return false;
     if (query.isResponse || query.question === undefined) reply(encodeFailure(query, RCODE.formatError));
     else if (query.opcode !== QUERY_OPCODE) reply(encodeFailure(query, RCODE.unsupported));
     else this.#whenKnown(query, protocol, message, reply);
+    return true;
   }
 
   /** The namespace of the pod decides which names it may use; until discovery knows the pod nothing is answered. */

@@ -15,6 +15,8 @@ export interface ForwarderOptions {
 /** Of one server; then the next one is asked. */
 const SERVER_TIMEOUT_MS = 2_500;
 const DNS_SERVER_PORT = 53;
+/** Each takes a socket of the whole node: a pod that floods must not use them up for all others. */
+const MAX_QUESTIONS = 512;
 
 export class Forwarder {
   readonly #engine: Engine;
@@ -29,7 +31,7 @@ export class Forwarder {
   /**
    * Sends the query to one server after the other until one answers.
    * @param query a whole message; its id is replaced on the way and put back into the answer
-   * @param done once; undefined when no server has answered
+   * @param done once; undefined when no server has answered, or too many are being asked
    */
   ask(query: Uint8Array, protocol: "udp" | "tcp", done: (answer: Uint8Array | undefined) => void): void {
     const message = query.slice();
@@ -38,7 +40,7 @@ export class Forwarder {
     message[1] = id & 0xff;
     const next = (index: number) => {
       const ip = this.#options.nameservers[index];
-      if (ip === undefined) {
+      if (ip === undefined || this.#open.size >= MAX_QUESTIONS) {
         done(undefined);
         return;
       }

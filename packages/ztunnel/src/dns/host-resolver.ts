@@ -42,6 +42,11 @@ export class HostResolver {
     }
   }
 
+  /** Questions that are being asked. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   close(): void {
     this.#forwarder.close();
   }

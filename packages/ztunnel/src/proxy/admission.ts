@@ -42,6 +42,11 @@ export class Admission {
     this.#clusterId = clusterId;
   }
 
+  /** Connections that wait. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
   /** `done` is called at once when nothing is missing. */
   admit(pod: LocalPod, needsCredentials: boolean, done: (result: AdmissionResult) => void): void {
     const admitted = this.#try(pod, needsCredentials);

@@ -13,6 +13,7 @@ import type { WorkerContext } from "./worker-context.ts";
 
 /** Changes of the number of open sockets are told at most this often. */
 const SOCKET_REPORT_MS = 250;
+const DRAIN_CHECK_MS = 20;
 
 export class DataPlane {
   readonly #context: WorkerContext;
@@ -65,7 +66,8 @@ export class DataPlane {
         this.#reportSecrets(message.run);
         return;
       case "drain":
-        for (const pod of this.#pods.values()) pod.drain(drained());
+        for (const pod of this.#pods.values()) pod.drain();
+        this.#whenIdle();
         return;
       case "abort":
         this.close();
@@ -134,6 +136,20 @@ export class DataPlane {
       for (const pod of this.#pods.values()) pod.renewed(identity);
     }
     post({ kind: "handshakeSecretsBegun", run });
+  }
+
+  /** Asks again until nothing is open; what was accepted may still be on its way to becoming a connection. */
+  #whenIdle(): void {
+    const { admission, connections, engine, post } = this.#context;
+    if (admission.waiting + connections.size + this.#resolver.waiting === 0) {
+      const pods = [...this.#pods.values()];
+      for (const pod of pods) pod.release();
+      if (pods.every((pod) => pod.isIdle)) {
+        post({ kind: "drained" });
+        return;
+      }
+    }
+    engine.after(DRAIN_CHECK_MS, () => this.#whenIdle());
   }
 
   #reportSockets(): void {

@@ -48,7 +48,7 @@ export function serveInbound(context: PodContext, connection: TcpConnection): vo
     sessions.add(session);
     worker.connections.changed();
     // Accepted before the listeners closed, admitted only now: the peer is told like all others.
-    if (context.draining() !== undefined) session.drain();
+    if (context.isDraining()) session.drain();
   });
 }
 

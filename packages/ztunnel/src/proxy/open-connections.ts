@@ -24,6 +24,10 @@ export class OpenConnections {
     this.#onChange = onChange;
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   sockets(direction: Direction): number {
     let count = 0;
     for (const connection of this.#open) if (connection.socket === direction) count++;

@@ -48,9 +48,9 @@ function resolve(context: PodContext, resolver: HostResolver, connection: TcpCon
 }
 
 function carryOut(context: PodContext, connection: TcpConnection, plan: DialPlan | OutboundDenial): void {
-  const stopping = context.draining();
-  if (stopping !== undefined) {
-    turnAway(context, connection, stopping.message);
+  const closedBy = context.closedBy();
+  if (closedBy !== undefined) {
+    turnAway(context, connection, closedBy.message);
     return;
   }
   switch (plan.kind) {

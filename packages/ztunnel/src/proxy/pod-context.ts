@@ -12,8 +12,10 @@ export interface PodContext {
   readonly pool: HbonePool;
   /** HBONE connections that peers have made to this pod. */
   readonly sessions: Set<HboneServerSession>;
-  /** Listeners are closed and no new work begins. */
-  readonly draining: () => MeshError | undefined;
+  /** Listeners are closed; what was accepted before goes on. */
+  readonly isDraining: () => boolean;
+  /** Why nothing goes on any more. */
+  readonly closedBy: () => MeshError | undefined;
 }
 
 /** @source ztunnel src/proxy/mod.rs CONNECTION_TIMEOUT */

@@ -21,14 +21,15 @@ import type { PodContext } from "./pod-context.ts";
 import { migrateQueuedConnections, podHasIpv6 } from "./pod-kernel.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
-/** States: listening → draining (`drain`) → closed (`close`). */
+/** States: listening → draining (`drain`) → ending its sessions (`release`) → closed (`close`). */
 export class PodProxy {
   readonly pod: LocalPod;
   readonly #context: PodContext;
   readonly #netns: Netns;
   readonly #listeners: Listener[] = [];
   #dns: DnsServer | undefined;
-  #stopping: MeshError | undefined;
+  #isDraining = false;
+  #closedBy: MeshError | undefined;
 
   /** Opens all ports, or none. @throws ENGINE_LISTEN_FAILED, LINUX_NETNS_INVALID */
   constructor(worker: WorkerContext, pod: LocalPod, resolver: HostResolver) {
@@ -43,7 +44,8 @@ export class PodProxy {
         tunnelsPerSession: worker.data.poolMaxStreams,
       }),
       sessions: new Set<HboneServerSession>(),
-      draining: () => this.#stopping,
+      isDraining: () => this.#isDraining,
+      closedBy: () => this.#closedBy,
     };
     try {
       this.#open(resolver);
@@ -69,21 +71,32 @@ export class PodProxy {
     for (const session of this.#context.sessions) session.drain();
   }
 
-  /** Nothing new; what is open may finish. */
-  drain(reason: MeshError): void {
-    if (this.#stopping !== undefined) return;
-    this.#stopping = reason;
+  /** Nothing new is accepted; what has been accepted may go on, also to new tunnels. */
+  drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
     for (const listener of this.#listeners) listener.close();
     this.#listeners.length = 0;
-    this.#dns?.close();
-    this.#dns = undefined;
+    this.#dns?.drain();
     for (const session of this.#context.sessions) session.drain();
+  }
+
+  /** Nobody here needs another tunnel: sessions to peers end in order. */
+  release(): void {
     this.#context.pool.drain();
+  }
+
+  /** No session in either direction, and no question of the pod is left. */
+  get isIdle(): boolean {
+    const { sessions, pool } = this.#context;
+    return sessions.size === 0 && pool.sessions === 0 && (this.#dns?.isIdle ?? true);
   }
 
   /** Everything ends now. */
   close(reason: MeshError): void {
-    this.drain(reason);
+    this.drain();
+    this.#closedBy = reason;
+    this.#dns?.close();
     const { worker, pod, pool, sessions } = this.#context;
     worker.admission.forget(pod, reason);
     worker.connections.abortPod(pod.uid, reason);

@@ -35,6 +35,10 @@ export interface NodeLab {
   /** A pod of namespace `default` with the redirection rules in place. */
   addPod(name: string, number: number, options?: { readonly meshed?: boolean }): Promise<TestPod>;
   removePod(name: string): Promise<void>;
+  /** Takes its namespace away; its address is free then. */
+  deletePod(name: string): Promise<void>;
+  /** Standard output of every ztunnel so far. */
+  logs(): string;
   startZtunnel(env?: Readonly<Record<string, string>>): Promise<Ztunnel>;
 }
 
@@ -45,6 +49,8 @@ export interface Ztunnel {
   accessLines(): string[];
   metrics(): Promise<string>;
   dump(): Promise<{ readonly [key: string]: unknown }>;
+  /** On the admin port. */
+  post(path: string): Promise<string>;
   ready(): Promise<boolean>;
   hasExited(): boolean;
   stop(): Promise<void>;
@@ -72,13 +78,19 @@ export async function createNodeLab(t: TestContext): Promise<NodeLab> {
     agent.close();
     await controlPlane.stop();
     await ca.stop();
-    for (const pod of pods.values()) {
-      pod.netns.close();
-      await ip(["netns", "del", `${pod.name}-${id}`]);
-    }
+    for (const name of [...pods.keys()]) await deletePod(name);
     await ip(["netns", "del", bridge]);
     rmSync(directory, { recursive: true });
   });
+  async function deletePod(name: string): Promise<void> {
+    const pod = pods.get(name);
+    pods.delete(name);
+    if (pod === undefined) return;
+    pod.netns.close();
+    // Whoever still has the namespace open keeps its end of the cable; without the other end the address is out of the way.
+    await ip(["-n", bridge, "link", "del", `v${pod.ip.split(".").at(-1)}`]);
+    await ip(["netns", "del", `${name}-${id}`]);
+  }
   return {
     controlPlane,
     ca,
@@ -96,6 +108,8 @@ export async function createNodeLab(t: TestContext): Promise<NodeLab> {
     async removePod(name) {
       await agent.remove(name);
     },
+    deletePod,
+    logs: () => running.map((ztunnel) => ztunnel.log()).join(""),
     async startZtunnel(env = {}) {
       const before = agent.connections;
       const ztunnel = await startZtunnel({
@@ -246,6 +260,7 @@ async function startZtunnel(env: Readonly<Record<string, string>>): Promise<Ztun
     accessLines: () => log.split("\n").filter((line) => line.includes("\taccess\t")),
     metrics: async () => (await get(ports.STATS_PORT, "/metrics")).text(),
     dump: async () => (await (await get(ports.ADMIN_PORT, "/config_dump")).json()) as { readonly [key: string]: unknown },
+    post: async (path) => (await fetch(`http://127.0.0.1:${ports.ADMIN_PORT}${path}`, { method: "POST" })).text(),
     async ready() {
       try {
         return (await get(ports.READINESS_PORT, "/healthz/ready")).ok;
