@@ -38,7 +38,7 @@ export const verb: Verb = {
       const report = await api.json<ProofReport>("POST", "/prove", { namespace: from.namespace, pod, url });
       const text = proofLines(`${from.namespace}/${from.name}`, report).join("\n");
       io.out(await renderObject("Proof", report, text, format));
-      return report.isProven ? EXIT.ok : EXIT.failed;
+      return report.isProven ? EXIT.ok : EXIT.negative;
     } finally {
       await Promise.all([api.close(), access.close()]);
     }

@@ -2,7 +2,6 @@
 
 export const TYPE_A = 1;
 export const TYPE_AAAA = 28;
-export const TYPE_ANY = 255;
 const CLASS_IN = 1;
 const HEADER_LENGTH = 12;
 const OPCODE_MASK = 0x7800;
