@@ -57,6 +57,8 @@ export interface Ztunnel {
 }
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
+/** Of names that the mesh does not know; there is one when a test adds a pod of this number. */
+const NAMESERVER = "10.79.0.53";
 let made = 0;
 
 export async function createNodeLab(t: TestContext): Promise<NodeLab> {
@@ -70,7 +72,7 @@ export async function createNodeLab(t: TestContext): Promise<NodeLab> {
   const controlPlane = await new FakeControlPlane().start();
   const agent = new ScriptedAgent(join(directory, "zds.sock"));
   writeFileSync(join(directory, "token"), "a token");
-  writeFileSync(join(directory, "resolv.conf"), "nameserver 127.0.0.1\n");
+  writeFileSync(join(directory, "resolv.conf"), `nameserver ${NAMESERVER}\n`);
   const pods = new Map<string, TestPod>();
   const running: Ztunnel[] = [];
   t.after(async () => {
@@ -163,6 +165,7 @@ async function redirect(namespace: string): Promise<void> {
       "-A PREROUTING ! -i lo -p tcp ! --dport 15008 -j REDIRECT --to-ports 15006",
       "-A OUTPUT -p tcp -m mark --mark 1337 -j ACCEPT",
       "-A OUTPUT -p udp -m mark ! --mark 1337 --dport 53 -j REDIRECT --to-ports 15053",
+      "-A OUTPUT -p tcp --dport 53 -j REDIRECT --to-ports 15053",
       "-A OUTPUT ! -o lo -p tcp -j REDIRECT --to-ports 15001",
     ];
     for (const rule of rules) {
