@@ -4,6 +4,7 @@ import {
   decodeObject,
   describeProblem,
   formatRef,
+  type KubeObject,
   type ObjectRef,
   type ObjectSource,
   type ObjectWriter,
@@ -20,37 +21,64 @@ interface Store {
   readonly writer: ObjectWriter;
 }
 
-/** All or nothing: a manifest with one bad object changes none. @throws LAB_OBJECT_REFUSED with file, line and reason */
-export async function applyManifest(store: Store, { yaml, file, namespace }: ApplyRequest): Promise<readonly AppliedObject[]> {
-  const name = /\.(ya?ml|json|jsonl)$/.test(file) ? file : `${file}.yaml`;
-  const { problems } = readYamlFile(name, yaml);
-  if (problems.length > 0) throw labError("LAB_OBJECT_REFUSED", problems.map(describeProblem).join("\n"));
-  const objects = documentsOf(yaml).map((object) => withNamespace(object, namespace));
-  if (objects.length === 0) throw labError("LAB_OBJECT_REFUSED", `${file}:1: holds no object`);
-  const decoded = objects.map((object) => ({ object, ...refAndResult(object, file) }));
-  const namespaces = new Set(decoded.filter(({ ref }) => ref.kind === "Namespace").map(({ ref }) => ref.name));
-  for (const { ref } of decoded)
-    if (ref.namespace !== "" && !namespaces.has(ref.namespace) && store.source.get("Namespace", "", ref.namespace) === undefined)
-      throw labError("LAB_OBJECT_REFUSED", `${file}: ${formatRef(ref)}: there is no namespace ${ref.namespace}`);
-  const applied: AppliedObject[] = [];
-  for (const { object, ref, ignored } of decoded) {
-    const existing = store.source.get(ref.kind, ref.namespace, ref.name);
-    await store.writer.apply(keepingAssigned(object, existing));
-    applied.push({ ...ref, result: ignored ? "ignored" : existing === undefined ? "created" : "configured" });
-  }
-  return applied;
-}
+export class Manifests {
+  readonly #store: Store;
+  /** Labels of the last manifest of each object: what else an object has, somebody else has set. */
+  readonly #lastLabels = new Map<string, readonly string[]>();
 
-/** Pods end first; a namespace takes along what is in it. */
-export async function deleteObject({ source, writer }: Store, ref: ObjectRef): Promise<void> {
-  if (source.get(ref.kind, ref.namespace, ref.name) === undefined)
-    throw labError("LAB_NOT_FOUND", `${formatRef(ref)} does not exist`);
-  if (ref.kind === "Pod") {
-    await writer.patch(ref, { metadata: { deletionTimestamp: new Date().toISOString() } });
-    return;
+  constructor(store: Store) {
+    this.#store = store;
   }
-  if (ref.kind === "Namespace") for (const inside of contentsOf(source, ref.name)) await deleteObject({ source, writer }, inside);
-  await writer.delete(ref);
+
+  /** All or nothing: a manifest with one bad object changes none. @throws LAB_OBJECT_REFUSED with file, line and reason */
+  async apply({ yaml, file, namespace }: ApplyRequest): Promise<readonly AppliedObject[]> {
+    const name = /\.(ya?ml|json|jsonl)$/.test(file) ? file : `${file}.yaml`;
+    const { problems } = readYamlFile(name, yaml);
+    if (problems.length > 0) throw labError("LAB_OBJECT_REFUSED", problems.map(describeProblem).join("\n"));
+    const objects = documentsOf(yaml).map((object) => withNamespace(object, namespace));
+    if (objects.length === 0) throw labError("LAB_OBJECT_REFUSED", `${file}:1: holds no object`);
+    const decoded = objects.map((object) => ({ object, ...refAndResult(object, file) }));
+    this.#checkNamespaces(
+      decoded.map(({ ref }) => ref),
+      file,
+    );
+    const applied: AppliedObject[] = [];
+    for (const { object, ref, ignored } of decoded) {
+      const existing = this.#store.source.get(ref.kind, ref.namespace, ref.name);
+      await this.#store.writer.apply(this.#withOthersLabels(keepingAssigned(object, existing), existing, formatRef(ref)));
+      applied.push({ ...ref, result: ignored ? "ignored" : existing === undefined ? "created" : "configured" });
+    }
+    return applied;
+  }
+
+  /** Pods end first; a namespace takes along what is in it. @throws LAB_NOT_FOUND */
+  async delete(ref: ObjectRef): Promise<void> {
+    const { source, writer } = this.#store;
+    if (source.get(ref.kind, ref.namespace, ref.name) === undefined)
+      throw labError("LAB_NOT_FOUND", `${formatRef(ref)} does not exist`);
+    if (ref.kind === "Pod") return writer.patch(ref, { metadata: { deletionTimestamp: new Date().toISOString() } });
+    if (ref.kind === "Namespace") for (const inside of contentsOf(source, ref.name)) await this.delete(inside);
+    this.#lastLabels.delete(formatRef(ref));
+    await writer.delete(ref);
+  }
+
+  #checkNamespaces(refs: readonly ObjectRef[], file: string): void {
+    const own = new Set(refs.filter(({ kind }) => kind === "Namespace").map(({ name }) => name));
+    for (const ref of refs)
+      if (ref.namespace !== "" && !own.has(ref.namespace) && this.#store.source.get("Namespace", "", ref.namespace) === undefined)
+        throw labError("LAB_OBJECT_REFUSED", `${file}: ${formatRef(ref)}: there is no namespace ${ref.namespace}`);
+  }
+
+  /** A namespace that was enrolled by a label stays so when its manifest, which does not know of it, is applied again. */
+  #withOthersLabels(object: RawObject, existing: KubeObject | undefined, key: string): RawObject {
+    const metadata = (object["metadata"] ?? {}) as RawObject;
+    const labels = (metadata["labels"] ?? {}) as RawObject;
+    const last = this.#lastLabels.get(key) ?? [];
+    this.#lastLabels.set(key, Object.keys(labels));
+    const others = Object.entries(existing?.metadata.labels ?? {}).filter(([label]) => !last.includes(label));
+    if (others.length === 0) return object;
+    return { ...object, metadata: { ...metadata, labels: { ...Object.fromEntries(others), ...labels } } };
+  }
 }
 
 /** Deployments first, or they would make their pods anew. EndpointSlices follow their Services by themselves. */

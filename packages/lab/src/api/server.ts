@@ -15,7 +15,7 @@ import { type HttpAnswer, httpIn } from "../network/http-in.ts";
 import { CONTROL_PLANE, type Machine } from "../network/plan.ts";
 import { Captures } from "./captures.ts";
 import { execStream } from "./exec.ts";
-import { applyManifest, deleteObject } from "./objects.ts";
+import { Manifests } from "./objects.ts";
 import { labState } from "./state.ts";
 import { serveTunnel } from "./tunnel.ts";
 
@@ -58,6 +58,7 @@ const STATUS: Readonly<Record<string, number>> = {
 
 /** @param shutDown called by whoever asks the lab to end; the answer goes out first */
 export function createApiServer(cluster: Cluster, shutDown: () => void): Server {
+  const manifests = new Manifests(cluster);
   const server = httpServer();
   server.addContentTypeParser("application/json", { parseAs: "string", bodyLimit: BODY_LIMIT }, (_request, body, done) => {
     try {
@@ -71,14 +72,14 @@ export function createApiServer(cluster: Cluster, shutDown: () => void): Server 
     return reply.code(STATUS[code] ?? 500).send({ code, message: messageOf(error) });
   });
   server.get("/state", async () => labState(cluster));
-  server.post("/apply", async ({ body }) => applyManifest(cluster, parse(bodies.apply, body)));
+  server.post("/apply", async ({ body }) => manifests.apply(parse(bodies.apply, body)));
   server.post("/patch", async ({ body }, reply) => {
     const { patch, ...ref } = parse(bodies.patch, body);
     await cluster.writer.patch(ref, patch);
     return reply.code(204).send();
   });
   server.post("/delete", async ({ body }, reply) => {
-    await deleteObject(cluster, parse(objectName, body));
+    await manifests.delete(parse(objectName, body));
     return reply.code(204).send();
   });
   server.post("/exec", async ({ body }, reply) => {

@@ -13,7 +13,7 @@ const FLAG_RECURSION_AVAILABLE = 0x0080;
 /** Points at the question's name. */
 const NAME_POINTER = 0xc00c;
 
-export const RCODE = { noError: 0, formatError: 1, nameError: 3, notImplemented: 4 } as const;
+export const RCODE = { noError: 0, nameError: 3 } as const;
 
 export interface Query {
   readonly id: number;

@@ -45,6 +45,8 @@ export class Lab {
     this.paths = paths;
     this.#labd = labd;
     this.client = new LabClient(paths.socket);
+    // A leash whose other end is gone: that labd has ended is seen by its exit.
+    labd.stdin?.on("error", () => undefined);
     this.#exited = labd.exitCode === null ? once(labd, "exit") : Promise.resolve();
   }
 

@@ -67,6 +67,7 @@ export async function host(args: readonly string[]): Promise<void> {
     // Somebody else has the port; everything but the page is there all the same.
     console.error(`127.0.0.1:${pagePort} cannot be opened: ${error instanceof Error ? error.message : String(error)}`);
   }
+  console.log("lab is up");
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   await Promise.race([lab.ended, stopped]);
   await lab.stop();
