@@ -88,10 +88,7 @@ export const ztunnelConfigSpec = {
   originalSource: {
     env: ["ENABLE_ORIG_SRC"],
     description: "Whether applications see the client's address; by default they do.",
-    schema: z.preprocess(
-      (value) => (value === undefined ? undefined : value === "true" || value === true),
-      z.boolean().optional(),
-    ),
+    schema: z.union([z.undefined(), configTypes.boolean(true)], { error: "must be true or false" }),
   },
   ipv6: { env: ["IPV6_ENABLED"], description: "Whether IPv6 is served in pods.", schema: configTypes.boolean(true) },
   localhostAppTunnel: {
@@ -219,11 +216,11 @@ export function terminationDeadlineMs({ terminationDeadlineMs: own, terminationG
   return Math.max(1_000, grace - (grace > 10_000 ? 5_000 : 1_000));
 }
 
-/** Addresses of `nameserver` lines. */
+/** Addresses of `nameserver` lines. One with a zone (`fe80::1%eth0`) is of a link that pods do not have. */
 export function parseNameservers(resolvConf: string): IpAddress[] {
   const servers: IpAddress[] = [];
   for (const line of resolvConf.split("\n")) {
-    const ip = parseIp(/^\s*nameserver\s+([^\s#;%]+)/.exec(line)?.[1] ?? "");
+    const ip = parseIp(/^\s*nameserver\s+([^\s#;]+)/.exec(line)?.[1] ?? "");
     if (ip !== undefined) servers.push(ip);
   }
   return servers;

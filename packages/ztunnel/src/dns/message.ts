@@ -69,7 +69,12 @@ function readName(bytes: Uint8Array, start: number): { readonly text: string; re
     if (length === 0) return { text: labels.join("."), end: at + 1 };
     const label = bytes.subarray(at + 1, at + 1 + length);
     if (label.length < length) return undefined;
-    labels.push(String.fromCharCode(...label).toLowerCase());
+    // A dot inside a label must not look like one between labels: the name would be another one here than at a nameserver.
+    labels.push(
+      String.fromCharCode(...label)
+        .toLowerCase()
+        .replaceAll(".", "\\."),
+    );
     at += 1 + length;
   }
 }

@@ -39,7 +39,7 @@ export interface ConnectionRecord {
   close(end: RecordEnd): void;
 }
 
-/** Distinct sets of labels that are remembered; past it the numbering starts anew. */
+/** Distinct sets of labels that are remembered on both sides; past it the numbers are given anew. */
 const MAX_LABEL_SETS = 20_000;
 
 /** Makes the records of one worker. */
@@ -95,7 +95,10 @@ export class ConnectionRecords {
     const key = keyOf(facts);
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
-    if (this.#numbers.size >= MAX_LABEL_SETS) this.#numbers.clear();
+    if (this.#numbers.size >= MAX_LABEL_SETS) {
+      this.#numbers.clear();
+      this.#nextNumber = 0;
+    }
     const number = this.#nextNumber++;
     this.#numbers.set(key, number);
     this.#post({ kind: "labels", number, labels: labelsOf(facts) });
