@@ -153,3 +153,13 @@ test("ConnectionReports logs what was turned away by address only", async () => 
   );
   assert.doesNotMatch(await registry.text(), /istio_tcp_connections_\w+\{/);
 });
+
+test("ConnectionReports lists what is open also when the first worker has told nothing yet", () => {
+  const { reports } = setUp();
+  reports.labels(1, 0, LABELS);
+  reports.opened(1, opened(1));
+  assert.deepEqual(
+    [...reports.list()].map(({ source }) => source),
+    ["10.0.0.1:1"],
+  );
+});

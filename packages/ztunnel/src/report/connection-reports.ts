@@ -29,7 +29,7 @@ type Failed = Extract<ToMain, { kind: "failed" }>;
 export class ConnectionReports {
   readonly #metrics: TrafficMetrics;
   readonly #access: Logger;
-  readonly #workers: { readonly sets: Map<number, LabelSet>; readonly open: Map<number, OpenRecord> }[] = [];
+  readonly #workers = new Map<number, { readonly sets: Map<number, LabelSet>; readonly open: Map<number, OpenRecord> }>();
 
   constructor(metrics: TrafficMetrics, access: Logger) {
     this.#metrics = metrics;
@@ -37,11 +37,13 @@ export class ConnectionReports {
   }
 
   get open(): number {
-    return this.#workers.reduce((total, worker) => total + worker.open.size, 0);
+    let total = 0;
+    for (const { open } of this.#workers.values()) total += open.size;
+    return total;
   }
 
   *list(): Generator<OpenReport> {
-    for (const worker of this.#workers) yield* worker.open.values();
+    for (const { open } of this.#workers.values()) yield* open.values();
   }
 
   labels(worker: number, number: number, labels: ConnectionLabels): void {
@@ -107,10 +109,10 @@ export class ConnectionReports {
   }
 
   #of(worker: number) {
-    let state = this.#workers[worker];
+    let state = this.#workers.get(worker);
     if (state === undefined) {
       state = { sets: new Map(), open: new Map() };
-      this.#workers[worker] = state;
+      this.#workers.set(worker, state);
     }
     return state;
   }
