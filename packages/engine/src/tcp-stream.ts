@@ -42,6 +42,7 @@ export class TcpStream implements TcpConnection, RelayableStream, RelaySide, FdH
   relayedBytes = 0;
   #fd: number;
   #local: SocketAddress | undefined;
+  #original: SocketAddress | undefined;
   #watched = false;
   #mask = 0;
   #handler: StreamHandler | undefined;
@@ -74,7 +75,9 @@ export class TcpStream implements TcpConnection, RelayableStream, RelaySide, FdH
   }
 
   originalDestination(): SocketAddress {
-    return originalDestination(this.#fd);
+    // Kept: who asks again may do so after the descriptor is gone.
+    this.#original ??= originalDestination(this.#fd);
+    return this.#original;
   }
 
   /** Gives the descriptor to another owner (TLS); this object then only remembers the addresses. */
