@@ -105,10 +105,10 @@ export class DataPlaneWorkers {
     const { manager, identities, reports, traffic, reportDns, logger, dryRunAtInfo } = this.#deps;
     switch (message.kind) {
       case "podListening":
-        manager().listening(worker, message.uid);
+        manager().listening(worker, message.uid, message.netns);
         return;
       case "podFailed":
-        manager().failed(message.uid, message.error);
+        manager().failed(message.uid, message.netns, message.error);
         return;
       case "needIdentity":
         identities().need(message.identity);

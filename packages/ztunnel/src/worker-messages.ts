@@ -94,8 +94,9 @@ export interface ConnectionLabels {
 export type DnsProtocol = "udp" | "tcp";
 
 export type ToMain =
-  | { readonly kind: "podListening"; readonly uid: PodUid }
-  | { readonly kind: "podFailed"; readonly uid: PodUid; readonly error: string }
+  /** `netns` tells which start of the pod it answers. */
+  | { readonly kind: "podListening"; readonly uid: PodUid; readonly netns: NetnsToken["id"] }
+  | { readonly kind: "podFailed"; readonly uid: PodUid; readonly netns: NetnsToken["id"]; readonly error: string }
   | { readonly kind: "needIdentity"; readonly identity: SpiffeId }
   | { readonly kind: "labels"; readonly number: number; readonly labels: ConnectionLabels }
   | {
@@ -106,6 +107,8 @@ export type ToMain =
       readonly pod: PodUid;
       readonly source: string;
       readonly destination: string;
+      /** Where an outbound connection's application dialled. */
+      readonly dialled: string | undefined;
       /** The CONNECT authority. */
       readonly hboneTarget: string | undefined;
       readonly traceId: string | undefined;

@@ -54,10 +54,10 @@ function dumpPods(manager: WorkloadManager, reports: ConnectionReports): object 
 }
 
 /** @source ztunnel src/proxy/connection_manager.rs ConnectionDump */
-function dumpConnection({ labels, source, destination, hboneTarget }: OpenReport): object {
+function dumpConnection({ labels, source, destination, dialled, hboneTarget }: OpenReport): object {
   return {
     src: source,
-    ...(labels.direction === "outbound" ? { originalDst: hboneTarget ?? destination } : {}),
+    ...(dialled === undefined ? {} : { originalDst: dialled }),
     actualDst: labels.direction === "inbound" ? (hboneTarget ?? destination) : destination,
     protocol: labels.isMutualTls ? "HBONE" : "TCP",
   };
@@ -95,6 +95,24 @@ function dumpSettings(config: ZtunnelConfig): object {
     caAddress: config.caAddress,
     caRootCert: { File: config.caRootCert },
     altCaHostname: config.altCaHostname ?? null,
+    xdsHeaders: [],
+    caHeaders: [],
+    crlPath: null,
+    socketConfig: {
+      keepaliveTime: duration(180_000),
+      keepaliveInterval: duration(180_000),
+      keepaliveRetries: 9,
+      keepaliveEnabled: true,
+      userTimeoutEnabled: false,
+    },
+    proxyArgs: process.argv.slice(2).join(" "),
+    proxyMetadata: {},
+    proxyWorkloadInformation: null,
+    ztunnelIdentity: null,
+    ztunnelWorkload: null,
+    socks5Addr: null,
+    fakeSelfInbound: false,
+    enableEnhancedBaggage: config.responseBaggage,
     fakeCa: false,
     secretTtl: duration(config.secretTtlMs),
     poolMaxStreamsPerConn: config.poolMaxStreams,

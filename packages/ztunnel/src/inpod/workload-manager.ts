@@ -117,10 +117,10 @@ export class WorkloadManager {
     for (const managed of this.#pods.values()) if (!named.has(managed.pod.uid)) this.#remove(managed);
   }
 
-  /** A worker serves the pod. */
-  listening(worker: number, uid: PodUid): void {
+  /** A worker serves the pod in this namespace; what is said of one that the pod no longer has comes too late. */
+  listening(worker: number, uid: PodUid, netns: Netns["id"]): void {
     const managed = this.#pods.get(uid);
-    if (managed === undefined) return;
+    if (managed?.netns.id !== netns) return;
     managed.listening.add(worker);
     if (managed.state === "up" || managed.listening.size < this.#deps.workerCount()) return;
     managed.state = "up";
@@ -131,9 +131,9 @@ export class WorkloadManager {
     this.#deps.onChange();
   }
 
-  failed(uid: PodUid, error: string): void {
+  failed(uid: PodUid, netns: Netns["id"], error: string): void {
     const managed = this.#pods.get(uid);
-    if (managed === undefined) return;
+    if (managed?.netns.id !== netns) return;
     managed.state = "failed";
     managed.error = error;
     managed.listening.clear();

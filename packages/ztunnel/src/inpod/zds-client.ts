@@ -1,5 +1,5 @@
 // Listens to the node agent: which pods there are, with their network namespaces. @source ztunnel src/inpod/protocol.rs
-import { decodeZdsRequest, encodeZdsAck, encodeZdsHello } from "@ambit/api";
+import { decodeZdsRequest, encodeZdsAck, encodeZdsHello, type ZdsRequest } from "@ambit/api";
 import { asMeshError, Backoff, type Clock, hasCode, type Logger, MeshError } from "@ambit/core";
 import { connectSeqpacket, type FdChannel, type Packet } from "@ambit/linux";
 import type { WorkloadManager } from "./workload-manager.ts";
@@ -74,7 +74,7 @@ async function handle(
   onReady: (isReady: boolean) => void,
 ): Promise<MeshError | undefined> {
   try {
-    const request = decodeZdsRequest(packet.data);
+    const request = decodeRequest(packet);
     if (request.kind === "add") {
       if (packet.netns === undefined) throw new MeshError("ZTUNNEL_ZDS_PACKET", "Add came without a network namespace");
       if (request.info === undefined) {
@@ -102,6 +102,15 @@ async function handle(
     }
   } catch (error) {
     return asMeshError(error, "ZTUNNEL_ZDS_PACKET");
+  }
+}
+
+function decodeRequest(packet: Packet): ZdsRequest {
+  try {
+    return decodeZdsRequest(packet.data);
+  } catch (error) {
+    packet.netns?.close();
+    throw error;
   }
 }
 

@@ -20,6 +20,7 @@ export interface RecordFacts {
   readonly isMutualTls: boolean;
   readonly sourceAddress: SocketAddress;
   readonly destinationAddress: SocketAddress;
+  readonly dialledAddress?: SocketAddress;
   readonly hboneTarget?: string | undefined;
   readonly traceId?: string | undefined;
 }
@@ -65,6 +66,7 @@ export class ConnectionRecords {
       pod: facts.pod,
       source: formatSocketAddress(facts.sourceAddress),
       destination: formatSocketAddress(facts.destinationAddress),
+      dialled: facts.dialledAddress === undefined ? undefined : formatSocketAddress(facts.dialledAddress),
       hboneTarget: facts.hboneTarget,
       traceId: facts.traceId,
       startedMs,

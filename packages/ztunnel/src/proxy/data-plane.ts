@@ -85,13 +85,19 @@ export class DataPlane {
 
   #addPod(pod: LocalPod): void {
     const { post } = this.#context;
-    this.#removePod(pod.uid);
-    try {
-      this.#pods.set(pod.uid, new PodProxy(this.#context, pod, this.#resolver));
-      post({ kind: "podListening", uid: pod.uid });
-    } catch (error) {
-      post({ kind: "podFailed", uid: pod.uid, error: asMeshError(error, "ZTUNNEL_POD_LISTEN_FAILED").message });
+    const { uid } = pod;
+    const netns = pod.netns.id;
+    // Another worker could not serve the pod and all are asked again: connections here go on.
+    if (this.#pods.get(uid)?.pod.netns.id !== netns) {
+      this.#removePod(uid);
+      try {
+        this.#pods.set(uid, new PodProxy(this.#context, pod, this.#resolver));
+      } catch (error) {
+        post({ kind: "podFailed", uid, netns, error: asMeshError(error, "ZTUNNEL_POD_LISTEN_FAILED").message });
+        return;
+      }
     }
+    post({ kind: "podListening", uid, netns });
   }
 
   #removePod(uid: PodUid): void {

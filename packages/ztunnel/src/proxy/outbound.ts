@@ -181,6 +181,7 @@ function openFlow(
     isMutualTls: identity !== undefined,
     sourceAddress: connection.remote,
     destinationAddress: plan.remote,
+    dialledAddress: connection.originalDestination(),
     hboneTarget: plan.kind === "tcp" ? undefined : plan.authority,
     traceId: traceparent === undefined ? undefined : parseTraceparent(traceparent)?.traceId,
   });

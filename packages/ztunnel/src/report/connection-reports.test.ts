@@ -52,6 +52,7 @@ function opened(id: number, labels = 0): Extract<ToMain, { kind: "opened" }> {
     pod: "uid" as PodUid,
     source: "10.0.0.1:1",
     destination: "10.0.0.2:15008",
+    dialled: "10.96.0.1:80",
     hboneTarget: "10.0.0.2:80",
     traceId: undefined,
     startedMs: 1_000,

@@ -15,6 +15,7 @@ interface LabelSet {
 export interface OpenReport extends LineFacts {
   readonly pod: PodUid;
   readonly startedMs: number;
+  readonly dialled: string | undefined;
 }
 
 interface OpenRecord extends OpenReport {
@@ -54,8 +55,8 @@ export class ConnectionReports {
     const { sets, open } = this.#of(worker);
     const set = sets.get(report.labels);
     if (set === undefined) throw new RangeError(`Worker ${worker} named label set ${report.labels}, which it has not sent`);
-    const { pod, source, destination, hboneTarget, startedMs } = report;
-    const record: OpenRecord = { set, labels: set.labels, pod, source, destination, hboneTarget, startedMs };
+    const { pod, source, destination, dialled, hboneTarget, startedMs } = report;
+    const record: OpenRecord = { set, labels: set.labels, pod, source, destination, dialled, hboneTarget, startedMs };
     open.set(report.id, record);
     set.opened.inc();
     this.#access.debug("connection opened", openedFields(record));
