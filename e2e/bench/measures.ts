@@ -50,8 +50,11 @@ function bulk(name: string, _title: string, streams: number, reverse: boolean): 
         "128K",
       ];
       const report = JSON.parse(runIn(target.clientNetns, "iperf3", reverse ? [...args, "-R"] : args, (seconds + 30) * 1000)) as {
-        end: { sum_received: { bits_per_second: number; bytes: number } };
+        error?: string;
+        end: { sum_received?: { bits_per_second: number; bytes: number } };
       };
+      if (report.end.sum_received === undefined)
+        throw new Error(`iperf3 has measured nothing: ${report.error ?? "no reason given"}`);
       const { bits_per_second, bytes } = report.end.sum_received;
       return { value: bits_per_second / 1e9, work: bytes / 1e9, errors: "" };
     },

@@ -11,7 +11,6 @@ import { BULK_PORT, HTTP_PORT, ip, type NetnsPair, type Rig, SERVER_IP } from ".
 
 const GRPC_PORT = 25012;
 const START_TIMEOUT_MS = 30_000;
-/** Everything that a mesh is configured with and that costs on each connection. */
 const POD_OF_SIDE = { a: "client", b: "server" } as const;
 
 export const ambit: Contender = {
@@ -28,6 +27,7 @@ export const ambit: Contender = {
       pids.push(startZtunnel(rig, roots, side));
     }
     await enrolled(objects);
+    await known("client", "server");
     return {
       target: {
         clientNetns: pair.client,
@@ -97,7 +97,6 @@ function startZtunnel(rig: Rig, roots: string, side: Side): number {
   const pod = { name, uid: podUid(name) };
   const subject = { namespace: SYSTEM_NAMESPACE, serviceAccount: "ztunnel", pod, node: `node-${side}` };
   writeFileSync(rig.path(`${name}.token`), signer.token(subject));
-  const port = (offset: number) => String(25100 + offset + (side === "a" ? 0 : 10));
   const child = rig.startHere(`${name}.log`, process.execPath, [main("ztunnel/src")], {
     NODE_NAME: `node-${side}`,
     POD_NAME: name,
@@ -108,17 +107,37 @@ function startZtunnel(rig: Rig, roots: string, side: Side): number {
     XDS_ROOT_CA: roots,
     CA_ROOT_CA: roots,
     AUTH_TOKEN: rig.path(`${name}.token`),
-    ADMIN_PORT: port(0),
-    STATS_PORT: port(1),
-    READINESS_PORT: port(2),
+    ADMIN_PORT: String(adminPort(side)),
+    STATS_PORT: String(adminPort(side) + 1),
+    READINESS_PORT: String(adminPort(side) + 2),
     // As the other contenders: one thread carries.
     ZTUNNEL_WORKER_THREADS: "1",
   });
   return child.pid ?? 0;
 }
 
+function adminPort(side: Side): number {
+  return side === "a" ? 25100 : 25110;
+}
+
 function zdsSocket(rig: Rig, side: Side): string {
   return rig.path(`agent-${side}/zds.sock`);
+}
+
+/** The client's proxy knows both pods as members of the mesh: what it learns later it would send in plaintext, and be refused. */
+async function known(...pods: readonly string[]): Promise<void> {
+  await eventually(
+    async () => {
+      const dump = (await (await fetch(`http://127.0.0.1:${adminPort("a")}/config_dump`)).json()) as Dump;
+      const members = dump.workloads.filter(({ protocol }) => protocol === "HBONE").map(({ name }) => name);
+      return pods.every((pod) => members.includes(pod));
+    },
+    { timeoutMs: START_TIMEOUT_MS },
+  );
+}
+
+interface Dump {
+  readonly workloads: readonly { readonly name: string; readonly protocol: string }[];
 }
 
 /** Both pods carry the agents' mark that their traffic is redirected and served. */

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { MeshError } from "@ambit/core";
 import { lastErrno } from "./foreign.ts";
-import { checked, errnoText, libc } from "./libc.ts";
+import { checked, errnoText, libc, systemError } from "./libc.ts";
 
 /** A network namespace kept open. Passed between threads as its `token`. */
 export interface Netns {
@@ -25,15 +25,19 @@ const NS_GET_NSTYPE = 0xb703;
 
 /** Opens a namespace by its file: `/run/netns/x`, `/proc/<pid>/ns/net`. @throws LINUX_NETNS_INVALID */
 export function openNetns(path: string): Netns {
-  let fd: number;
+  let opened: number;
   try {
-    fd = openSync(path, "r");
+    opened = openSync(path, "r");
   } catch (cause) {
     throw new MeshError("LINUX_NETNS_INVALID", `Cannot open network namespace ${path}: ${String(cause)}`, {
       cause,
       details: { path },
     });
   }
+  // Node keeps count of what a thread has opened through it and closes that with the thread; a namespace's descriptor is only ours.
+  const fd = libc.fcntl(opened, F_DUPFD_CLOEXEC, 0);
+  closeSync(opened);
+  if (fd < 0) throw systemError(`fcntl(F_DUPFD_CLOEXEC) of ${path}`);
   return adoptNetns(fd, path);
 }
 
@@ -46,7 +50,7 @@ export function ownNetns(): Netns {
 export function adoptNetns(fd: number, origin = `descriptor ${fd}`): Netns {
   const type = libc.ioctl(fd, NS_GET_NSTYPE, 0);
   if (type === CLONE_NEWNET) return new OpenNetns(fd);
-  closeSync(fd);
+  libc.close(fd);
   throw new MeshError("LINUX_NETNS_INVALID", `Not a network namespace: ${origin}`, { details: { origin } });
 }
 
@@ -103,6 +107,6 @@ class OpenNetns implements Netns {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    closeSync(this.token.fd);
+    libc.close(this.token.fd);
   }
 }
