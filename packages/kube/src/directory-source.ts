@@ -63,6 +63,11 @@ export class DirectorySource implements ObjectSource {
     this.#clock.after(RESCAN_MS, rescan);
   }
 
+  /** Looks at the directory now: whoever has just written into it sees what he wrote. */
+  refresh(): Promise<void> {
+    return this.#scan();
+  }
+
   list(kind: string): readonly KubeObject[] {
     return this.#byKind.get(kind) ?? [];
   }

@@ -17,7 +17,7 @@ import type { AppliedObject, ApplyRequest } from "./contract.ts";
 type RawObject = Record<string, unknown>;
 
 interface Store {
-  readonly source: ObjectSource;
+  readonly source: ObjectSource & { refresh(): Promise<void> };
   readonly writer: ObjectWriter;
 }
 
@@ -48,6 +48,8 @@ export class Manifests {
       await this.#store.writer.apply(this.#withOthersLabels(keepingAssigned(object, existing), existing, formatRef(ref)));
       applied.push({ ...ref, result: ignored ? "ignored" : existing === undefined ? "created" : "configured" });
     }
+    // The next request may build on what this one has made.
+    await this.#store.source.refresh();
     return applied;
   }
 
