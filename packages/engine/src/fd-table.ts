@@ -35,7 +35,7 @@ export class FdTable {
         if ((bits & (1 << bit)) === 0) continue;
         const fd = word * 32 + bit;
         this.remove(fd);
-        setResetOnClose(fd);
+        setResetOnClose(fd, true);
         libc.close(fd);
         closed++;
       }

@@ -96,7 +96,8 @@ export class Reactor {
    * must not meet a new descriptor of the same number.
    */
   close(fd: number, reset: boolean): void {
-    if (reset) setResetOnClose(fd);
+    // Connections are made so that they end in RST, also if this process dies; only an end that was agreed on is a clean one.
+    if (!reset) setResetOnClose(fd, false);
     this.#handlers[fd] = undefined;
     this.#openSockets--;
     if (this.#inTurn) this.#closing.push(fd);

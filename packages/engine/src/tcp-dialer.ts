@@ -3,7 +3,7 @@
 import { constants } from "node:os";
 import type { MeshError } from "@ambit/core";
 import { formatSocketAddress } from "@ambit/core";
-import { connectTcp, EPOLLOUT, socketError } from "@ambit/linux/syscalls";
+import { connectTcp, EPOLLOUT, setResetOnClose, socketError } from "@ambit/linux/syscalls";
 import type { DialOptions, DialResult, EngineTimer } from "./contract.ts";
 import { connectError, engineError } from "./errors.ts";
 import type { FdHandler, Reactor } from "./reactor.ts";
@@ -27,6 +27,7 @@ class Dial implements FdHandler {
     this.#done = done;
     try {
       this.#fd = connectTcp(options);
+      setResetOnClose(this.#fd, true);
     } catch (error) {
       this.#finish({ kind: "failed", error: immediateFailure(error, options) });
       return;

@@ -10,6 +10,7 @@ import {
   listenTcp,
   SockaddrSlot,
   setConnectionOptions,
+  setResetOnClose,
 } from "@ambit/linux/syscalls";
 import type { Listener, ListenOptions } from "./contract.ts";
 import { engineError } from "./errors.ts";
@@ -29,6 +30,9 @@ export function openListener(reactor: Reactor, options: ListenOptions, onAccept:
   let bound: { fd: number; local: SocketAddress };
   try {
     bound = listenTcp(options);
+    // Accepted sockets inherit these: none of them has to be asked for again.
+    setConnectionOptions(bound.fd);
+    setResetOnClose(bound.fd, true);
   } catch (cause) {
     throw listenFailed(options.address, options.port, cause);
   }
@@ -74,7 +78,6 @@ class TcpListener implements Listener, FdHandler {
         this.#reactor.close(fd, true);
         continue;
       }
-      setConnectionOptions(fd);
       this.#onAccept(new TcpStream(this.#reactor, fd, remote));
     }
   }

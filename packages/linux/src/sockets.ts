@@ -121,9 +121,12 @@ export function setOption(fd: number, level: number, name: number, setting: numb
   checked(libc.setsockopt(fd, level, name, value.address, 4), `setsockopt(${level}, ${name})`);
 }
 
-/** Closing the socket now sends RST and drops what was not sent. Harmless on a descriptor that is no TCP socket. */
-export function setResetOnClose(fd: number): void {
-  value.view.setInt32(0, 1, true);
+/**
+ * Whether closing the socket sends RST and drops what was not sent; also when the kernel closes it because its process died.
+ * Harmless on a descriptor that is no TCP socket.
+ */
+export function setResetOnClose(fd: number, on: boolean): void {
+  value.view.setInt32(0, on ? 1 : 0, true);
   value.view.setInt32(4, 0, true);
   libc.setsockopt(fd, SOL_SOCKET, OPTION.linger, value.address, 8);
 }
