@@ -1,7 +1,6 @@
 // The Kubernetes objects of the benchmark's mesh: two nodes, a client and a server pod, a service, and a policy that lets the one to the other.
-import { BULK_PORT, CLIENT_IP, HTTP_PORT, SERVER_IP } from "./rig.ts";
+import { BULK_PORT, CLIENT_IP, HTTP_PORT, SERVER_IP, SERVICE_IP } from "./rig.ts";
 
-export const SERVICE_IP = "10.96.77.1";
 export const SIDES = ["a", "b"] as const;
 export type Side = (typeof SIDES)[number];
 export const SYSTEM_NAMESPACE = "ambit-system";

@@ -7,6 +7,8 @@ import { endProcess, runIn, startIn } from "./processes.ts";
 
 export const CLIENT_IP = "10.77.0.1";
 export const SERVER_IP = "10.77.0.2";
+/** The service's address, which no host has: clients dial it, and each proxy gets the connection by redirection, as in a mesh. */
+export const SERVICE_IP = "10.96.77.1";
 export const HTTP_PORT = 8080;
 export const BULK_PORT = 5201;
 /** Bytes of the HTTP response's body. */
@@ -46,6 +48,26 @@ export class Rig {
     await eventuallyListening(pair.server, HTTP_PORT);
     await eventuallyListening(pair.server, BULK_PORT);
     return pair;
+  }
+
+  /**
+   * Redirects what clients send to the service to a proxy's ports. Without it the others would be spared what a transparent proxy costs:
+   * the hop through the kernel's translation, with segments of the network's size.
+   */
+  redirect(netns: string, ports: { readonly http: number; readonly bulk: number }): void {
+    this.routeService(netns);
+    for (const [port, to] of [
+      [HTTP_PORT, ports.http],
+      [BULK_PORT, ports.bulk],
+    ]) {
+      const rule = `-t nat -A OUTPUT -p tcp -d ${SERVICE_IP} --dport ${port} -j REDIRECT --to-ports ${to}`;
+      runIn(netns, "iptables", ["-w", ...rule.split(" ")]);
+    }
+  }
+
+  /** Makes the client's kernel send to the service's address. */
+  routeService(netns: string): void {
+    ip("-n", netns, "route", "add", "default", "via", SERVER_IP);
   }
 
   /** Starts a process of the rig; it ends with the rig. */

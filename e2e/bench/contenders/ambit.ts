@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 import { DirectorySource } from "@ambit/kube";
 import { eventually } from "@ambit/testkit";
 import type { Contender } from "../contender.ts";
-import { meshObjects, podUid, SERVICE_IP, SIDES, type Side, SYSTEM_NAMESPACE } from "../mesh-objects.ts";
+import { meshObjects, podUid, SIDES, type Side, SYSTEM_NAMESPACE } from "../mesh-objects.ts";
 import { TokenSigner } from "../mesh-tokens.ts";
 import { processTree } from "../processes.ts";
-import { BULK_PORT, HTTP_PORT, ip, type NetnsPair, type Rig, SERVER_IP } from "../rig.ts";
+import { BULK_PORT, HTTP_PORT, type NetnsPair, type Rig, SERVICE_IP } from "../rig.ts";
 
 const GRPC_PORT = 25012;
 const START_TIMEOUT_MS = 30_000;
@@ -17,8 +17,7 @@ export const ambit: Contender = {
   name: "ambit",
   async start(rig) {
     const pair = await rig.pair("ambit");
-    // The service's address has no host: the route only makes the client's kernel send, the proxy takes it from there.
-    ip("-n", pair.client, "route", "add", "default", "via", SERVER_IP);
+    rig.routeService(pair.client);
     const objects = writeObjects(rig);
     const roots = await startControlPlane(rig, objects);
     const pids: number[] = [];

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Contender } from "../contender.ts";
 import { processTree } from "../processes.ts";
-import { BULK_PORT, eventuallyListening, HTTP_PORT, type Rig, SERVER_IP } from "../rig.ts";
+import { BULK_PORT, eventuallyListening, HTTP_PORT, type Rig, SERVER_IP, SERVICE_IP } from "../rig.ts";
 
 const BULK_IN = 23001;
 const HTTP_IN = 24001;
@@ -29,10 +29,15 @@ export const haproxy: Contender = {
       ["bulk", `${SERVER_IP}:${BULK_TLS} ${tls}`, `${SERVER_IP}:${BULK_PORT}`],
       ["http", `${SERVER_IP}:${HTTP_TLS} ${tls}`, `${SERVER_IP}:${HTTP_PORT}`],
     ]);
+    rig.redirect(pair.client, { http: HTTP_IN, bulk: BULK_IN });
     await eventuallyListening(pair.client, HTTP_IN);
     await eventuallyListening(pair.server, HTTP_TLS);
     return {
-      target: { clientNetns: pair.client, httpUrl: `http://127.0.0.1:${HTTP_IN}/`, bulk: { host: "127.0.0.1", port: BULK_IN } },
+      target: {
+        clientNetns: pair.client,
+        httpUrl: `http://${SERVICE_IP}:${HTTP_PORT}/`,
+        bulk: { host: SERVICE_IP, port: BULK_PORT },
+      },
       pids: () => [...processTree(outbound.pid ?? 0), ...processTree(inbound.pid ?? 0)],
       stop: async () => {},
     };

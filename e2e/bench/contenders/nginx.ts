@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import type { Contender } from "../contender.ts";
 import { processTree } from "../processes.ts";
-import { BULK_PORT, eventuallyListening, HTTP_PORT, type Rig, SERVER_IP } from "../rig.ts";
+import { BULK_PORT, eventuallyListening, HTTP_PORT, type Rig, SERVER_IP, SERVICE_IP } from "../rig.ts";
 
 const BULK_IN = 21001;
 const HTTP_IN = 22001;
@@ -15,10 +15,15 @@ export const nginx: Contender = {
     const pair = await rig.pair("nginx");
     const outbound = start(rig, pair.client, "nginx-a", clientServers(rig));
     const inbound = start(rig, pair.server, "nginx-b", serverServers(rig));
+    rig.redirect(pair.client, { http: HTTP_IN, bulk: BULK_IN });
     await eventuallyListening(pair.client, HTTP_IN);
     await eventuallyListening(pair.server, HTTP_TLS);
     return {
-      target: { clientNetns: pair.client, httpUrl: `http://127.0.0.1:${HTTP_IN}/`, bulk: { host: "127.0.0.1", port: BULK_IN } },
+      target: {
+        clientNetns: pair.client,
+        httpUrl: `http://${SERVICE_IP}:${HTTP_PORT}/`,
+        bulk: { host: SERVICE_IP, port: BULK_PORT },
+      },
       pids: () => [...processTree(outbound.pid ?? 0), ...processTree(inbound.pid ?? 0)],
       stop: async () => {},
     };

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import type { Contender } from "../contender.ts";
 import { processTree } from "../processes.ts";
-import { BULK_PORT, eventuallyListening, HTTP_PORT, SERVER_IP } from "../rig.ts";
+import { BULK_PORT, eventuallyListening, HTTP_PORT, SERVER_IP, SERVICE_IP } from "../rig.ts";
 
 /**
  * The directory holds two executables, `start-client` and `start-server`; each stays in the foreground as the proxy of its side.
@@ -19,12 +19,13 @@ export function peer(directory: string): Contender {
       const env = { ...ports, CERTS: rig.directory, SERVER_IP, HTTP_PORT: String(HTTP_PORT), BULK_PORT: String(BULK_PORT) };
       const inbound = rig.start(pair.server, "peer-b.log", `${directory}/start-server`, [], env);
       const outbound = rig.start(pair.client, "peer-a.log", `${directory}/start-client`, [], env);
+      rig.redirect(pair.client, { http: Number(ports.HTTP_IN), bulk: Number(ports.BULK_IN) });
       await eventuallyListening(pair.client, Number(ports.HTTP_IN));
       return {
         target: {
           clientNetns: pair.client,
-          httpUrl: `http://127.0.0.1:${ports.HTTP_IN}/`,
-          bulk: { host: "127.0.0.1", port: Number(ports.BULK_IN) },
+          httpUrl: `http://${SERVICE_IP}:${HTTP_PORT}/`,
+          bulk: { host: SERVICE_IP, port: BULK_PORT },
         },
         pids: () => [...processTree(outbound.pid ?? 0), ...processTree(inbound.pid ?? 0)],
         stop: async () => {},
