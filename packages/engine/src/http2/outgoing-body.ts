@@ -7,6 +7,12 @@ import { FRAME, FRAME_HEAD_BYTES, LARGEST_WINDOW_BYTES, writeFrameHead } from ".
 import type { HeaderList } from "./hpack-table.ts";
 import type { SendSide } from "./send-side.ts";
 
+/**
+ * A frame of this much payload fills TLS records to the last byte. One byte more, and the rest would travel in a record of its own and
+ * reach the application as a write of its own.
+ */
+const WHOLE_RECORDS_BYTES = MAX_CHUNK_BYTES - FRAME_HEAD_BYTES;
+
 /** The stream, as its outgoing half sees it. */
 export interface OutgoingOwner {
   readonly id: number;
@@ -56,7 +62,7 @@ export class OutgoingBody {
   /** Bytes that would leave at once; after a 0 `onRoom` is called when that changes. */
   capacity(): number {
     if (this.#pendingBytes === 0) {
-      const room = Math.min(this.window, this.#side.capacity(), MAX_CHUNK_BYTES);
+      const room = Math.min(this.window, this.#side.capacity(), WHOLE_RECORDS_BYTES);
       if (room > 0) return room;
     }
     this.#wantsRoom = true;
