@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "@ambit/testkit";
-import { meshForFile, NAMESPACE, NODES, serviceFor, webServer } from "./mesh.ts";
+import { loadFrom, meshForFile, NODES, serviceFor, webServer } from "./mesh.ts";
 
 const URL = "http://web/details/0";
 const PATIENCE = { timeoutMs: 40_000, intervalMs: 200 } as const;
@@ -29,17 +29,13 @@ async function serials(): Promise<ReadonlyMap<string, string>> {
 }
 
 test("certificates are renewed under load without a failure", async () => {
-  const load = `let failed=0,calls=0;const end=Date.now()+12000;const {request}=require("http");
-const one=()=>new Promise(r=>{const q=request("${URL}",{agent:false},s=>{s.resume();s.on("end",()=>r(s.statusCode===200))});q.on("error",()=>r(false));q.end()});
-(async()=>{while(Date.now()<end){calls++;if(!await one())failed++}console.log(calls+" "+failed)})()`;
   const before = await serials();
-  const running = mesh.client.exec({ namespace: NAMESPACE, pod: "client", command: ["node", "-e", load] });
+  const running = loadFrom(mesh, "client", URL, 12_000);
   await eventually(async () => {
     const now = await serials();
     return [...before].every(([key, serial]) => now.get(key) !== serial);
   }, PATIENCE);
-  const { stdout } = await running;
-  const [calls = 0, failed = 0] = stdout.trim().split(" ").map(Number);
+  const { calls, failed } = await running;
   assert.ok(calls > 20, `only ${calls} calls were made`);
   assert.equal(failed, 0);
 });

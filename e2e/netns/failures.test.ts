@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "@ambit/testkit";
-import { type Mesh, meshForFile, NAMESPACE, POLICY_OF, policyFor, serviceFor, webServer } from "./mesh.ts";
+import { loadFrom, type Mesh, meshForFile, NAMESPACE, POLICY_OF, policyFor, serviceFor, webServer } from "./mesh.ts";
 
 const URL = "http://web/details/0";
 const PATIENCE = { timeoutMs: 30_000, intervalMs: 100 } as const;
@@ -108,18 +108,14 @@ test("an address that another identity takes over is judged by the new one", asy
 });
 
 test("pods that come and go under load cost no other connection", async () => {
-  const load = `let failed=0,calls=0;const end=Date.now()+6000;const {request}=require("http");
-const one=()=>new Promise(r=>{const q=request("${URL}",{agent:false},s=>{s.resume();s.on("end",()=>r(s.statusCode===200))});q.on("error",()=>r(false));q.end()});
-(async()=>{while(Date.now()<end){calls++;if(!await one())failed++}console.log(calls+" "+failed)})()`;
   await mesh.eventuallyFetches("client", URL, true);
-  const running = mesh.client.exec({ namespace: NAMESPACE, pod: "client", command: ["node", "-e", load] });
+  const running = loadFrom(mesh, "client", URL, 6_000);
   for (let round = 0; round < 3; round++) {
     await mesh.pods({ name: `guest-${round}`, node: "node-a" }, { name: `visitor-${round}`, node: "node-b" });
     await mesh.client.delete({ kind: "Pod", namespace: NAMESPACE, name: `guest-${round}` });
     await mesh.client.delete({ kind: "Pod", namespace: NAMESPACE, name: `visitor-${round}` });
   }
-  const { stdout } = await running;
-  const [calls = 0, failed = 0] = stdout.trim().split(" ").map(Number);
+  const { calls, failed } = await running;
   assert.ok(calls > 20, `only ${calls} calls were made`);
   assert.equal(failed, 0);
 });

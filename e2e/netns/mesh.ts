@@ -151,3 +151,13 @@ export function policyFor(app: string, action: "ALLOW" | "DENY", ...rules: reado
 }
 
 export const POLICY_OF = (app: string) => ({ kind: "AuthorizationPolicy", namespace: NAMESPACE, name: `${app}-policy` });
+
+/** Requests one after the other out of a pod, each on a connection of its own, for so long. */
+export async function loadFrom({ client }: Mesh, pod: string, url: string, durationMs: number) {
+  const program = `let failed=0,calls=0;const end=Date.now()+${durationMs};const {request}=require("http");
+const one=()=>new Promise(r=>{const q=request("${url}",{agent:false},s=>{s.resume();s.on("end",()=>r(s.statusCode===200))});q.on("error",()=>r(false));q.end()});
+(async()=>{while(Date.now()<end){calls++;if(!await one())failed++}console.log(calls+" "+failed)})()`;
+  const { stdout } = await client.exec({ namespace: NAMESPACE, pod, command: ["node", "-e", program] });
+  const [calls = 0, failed = 0] = stdout.trim().split(" ").map(Number);
+  return { calls, failed };
+}

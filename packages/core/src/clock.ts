@@ -59,3 +59,16 @@ export class ManualClock implements Clock {
     this.#nowMs = untilMs;
   }
 }
+
+/** Waits on the clock; ends early, without error, when `signal` aborts. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      timer.cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = clock.after(delayMs, done);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -8,7 +8,7 @@ import {
   decodeAuthorization,
   type Node,
 } from "@ambit/api";
-import { type Authorization, asMeshError, Backoff, type Clock, type Counter, type Logger } from "@ambit/core";
+import { type Authorization, asMeshError, Backoff, type Clock, type Counter, type Logger, pause } from "@ambit/core";
 import { Code } from "@connectrpc/connect";
 import { AsyncQueue } from "./async-queue.ts";
 import { type DeltaStreamDeps, type DeltaStreamOptions, openDeltaStream } from "./delta-stream.ts";
@@ -109,7 +109,7 @@ export class DeltaClient {
       const fields = { reason: termination, retryInMs: delayMs, ...(error === undefined ? {} : { error: describe(error) }) };
       if (termination === "Reconnect" || termination === "Complete") logger.info("discovery stream ended", fields);
       else logger.warn("discovery stream failed", fields);
-      await sleep(clock, delayMs, signal);
+      await pause(clock, delayMs, signal);
     }
   }
 
@@ -192,17 +192,4 @@ function describe(error: unknown): string {
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
-}
-
-/** Ends early, without error, when `signal` aborts. */
-function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = clock.after(delayMs, done);
-    signal.addEventListener("abort", done);
-  });
 }

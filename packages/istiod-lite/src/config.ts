@@ -1,5 +1,5 @@
 // Configuration of the control plane: environment names are those of istiod where it has the same setting.
-import { type ConfigOf, type ConfigSpec, configTypes, parseLogFilter } from "@ambit/runtime";
+import { type ConfigOf, type ConfigSpec, configTypes } from "@ambit/runtime";
 import { z } from "zod";
 
 const DAY_MS = 86_400_000;
@@ -121,15 +121,7 @@ export const istiodConfigSpec = {
   logFilter: {
     env: ["AMBIT_LOG_LEVEL"],
     description: "Log filter: a level, and exceptions by scope, such as info,istiod:xds=debug.",
-    schema: configTypes
-      .text()
-      .default("info")
-      .transform((text, context) => {
-        const filter = parseLogFilter(text);
-        if (filter !== undefined) return filter;
-        context.addIssue({ code: "custom", message: "must be a level, or levels by scope such as info,istiod:xds=debug" });
-        return z.NEVER;
-      }),
+    schema: configTypes.logFilter("istiod:xds=debug"),
   },
   logFormat: {
     env: ["LOG_FORMAT"],

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { MeshError } from "@ambit/core";
 import { z } from "zod";
+import { parseLogFilter } from "./logger.ts";
 
 /** What one key of a process's configuration is, besides its type. */
 export interface ConfigKey {
@@ -101,6 +102,18 @@ export const configTypes = {
       (value) => (typeof value === "string" ? (parseDurationMs(value) ?? value) : value),
       z.number({ error: "must be a duration like 500ms, 10s, 5m or 24h" }).nonnegative(),
     ),
+  /** A level, and exceptions by scope; `info` by default. @param example of an exception, for whoever has it wrong */
+  logFilter: (example: string) =>
+    z
+      .string()
+      .min(1)
+      .default("info")
+      .transform((text, context) => {
+        const filter = parseLogFilter(text);
+        if (filter !== undefined) return filter;
+        context.addIssue({ code: "custom", message: `must be a level, or levels by scope such as info,${example}` });
+        return z.NEVER;
+      }),
   list: () =>
     z.preprocess(
       (value) =>

@@ -1,20 +1,10 @@
 // Configuration of the node proxy: environment names and defaults are those of Istio's ztunnel. @source ztunnel src/config.rs
 import { availableParallelism } from "node:os";
 import { type IpAddress, parseIp } from "@ambit/core";
-import { type ConfigOf, type ConfigSpec, configTypes, parseLogFilter } from "@ambit/runtime";
+import { type ConfigOf, type ConfigSpec, configTypes } from "@ambit/runtime";
 import { z } from "zod";
 
 const optionalText = () => configTypes.text().optional();
-
-const logFilter = configTypes
-  .text()
-  .default("info")
-  .transform((text, context) => {
-    const filter = parseLogFilter(text);
-    if (filter !== undefined) return filter;
-    context.addIssue({ code: "custom", message: "must be a level, or levels by scope such as info,access=debug" });
-    return z.NEVER;
-  });
 
 /** `0` is all cores, `N%` a share of them. */
 const workerCount = z
@@ -191,7 +181,7 @@ export const ztunnelConfigSpec = {
   logFilter: {
     env: ["RUST_LOG", "AMBIT_LOG_LEVEL"],
     description: "Log filter: a level, and exceptions by scope.",
-    schema: logFilter,
+    schema: configTypes.logFilter("access=debug"),
   },
   logFormat: {
     env: ["LOG_FORMAT"],

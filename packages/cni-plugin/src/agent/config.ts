@@ -1,6 +1,6 @@
 // Configuration of the node agent: environment names are those of Istio's node agent where it has the same setting.
 import { parseIp } from "@ambit/core";
-import { type ConfigOf, type ConfigSpec, configTypes, parseLogFilter } from "@ambit/runtime";
+import { type ConfigOf, type ConfigSpec, configTypes } from "@ambit/runtime";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { DEFAULT_SELECTORS } from "../eligibility.ts";
@@ -140,15 +140,7 @@ export const agentConfigSpec = {
   logFilter: {
     env: ["AMBIT_LOG_LEVEL"],
     description: "Log filter: a level, and exceptions by scope, such as info,cni:zds=debug.",
-    schema: configTypes
-      .text()
-      .default("info")
-      .transform((text, context) => {
-        const filter = parseLogFilter(text);
-        if (filter !== undefined) return filter;
-        context.addIssue({ code: "custom", message: "must be a level, or levels by scope such as info,cni:zds=debug" });
-        return z.NEVER;
-      }),
+    schema: configTypes.logFilter("cni:zds=debug"),
   },
   logFormat: {
     env: ["LOG_FORMAT"],

@@ -1,6 +1,6 @@
 // Listens to the node agent: which pods there are, with their network namespaces. @source ztunnel src/inpod/protocol.rs
 import { decodeZdsRequest, encodeZdsAck, encodeZdsHello, type ZdsRequest } from "@ambit/api";
-import { asMeshError, Backoff, type Clock, hasCode, type Logger, MeshError } from "@ambit/core";
+import { asMeshError, Backoff, type Clock, hasCode, type Logger, MeshError, pause } from "@ambit/core";
 import { connectSeqpacket, type FdChannel, type Packet } from "@ambit/linux";
 import type { WorkloadManager } from "./workload-manager.ts";
 
@@ -45,7 +45,7 @@ export async function runZdsClient(deps: ZdsClientDeps, signal: AbortSignal): Pr
       });
     }
     onReady(false);
-    await sleep(clock, backoff.next(), signal);
+    await pause(clock, backoff.next(), signal);
   }
 }
 
@@ -112,17 +112,4 @@ function decodeRequest(packet: Packet): ZdsRequest {
     packet.netns?.close();
     throw error;
   }
-}
-
-/** Ends early, without error, when `signal` aborts. */
-function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = clock.after(delayMs, done);
-    signal.addEventListener("abort", done);
-  });
 }
